@@ -1,0 +1,88 @@
+/**
+ * What the cluster's own stream says: config rows by key, with values that this file gives form to. Every
+ * fact is one row of one writer, so that concurrent writers merge by rule and not by accident:
+ *
+ * | key | value |
+ * |---|---|
+ * | `cluster` | ClusterRecord, written once by the cluster's first node |
+ * | `member/<node>` | MemberRecord |
+ * | `bucket/<stream>/<origin>` | BucketClaim: one for each node that created it (rule 4) |
+ * | `destroyed/<stream>` | marks a bucket as gone; how many of a name there are is its generation |
+ * | `access/<stream>/<prefix>` | AccessRecord: public or private; a bucket without one is public only if every claim said so |
+ * | `settings/<stream>` | BucketSettings |
+ * | `key/<access key id>` | AccessKeyRecord |
+ *
+ * Values are msgpack maps; unknown fields are kept by whoever rewrites them. `record-codec.ts` reads and
+ * writes them; what does not parse is ignored with a warning, never trusted.
+ */
+import type { BucketName, ClusterId, NodeId, StreamId } from './ids.ts'
+
+export interface ClusterRecord {
+  readonly clusterId: ClusterId
+  readonly createdMs: number
+}
+
+export interface MemberRecord {
+  readonly node: NodeId
+  readonly name: string
+  readonly region: string
+  readonly zone: string
+  readonly weight: number
+  readonly state: 'active' | 'removed'
+  /** SHA-256 of the whole certificate, 64 hex digits: what TLS connections are pinned to. */
+  readonly fingerprint: string
+  /** The certificate, DER. */
+  readonly certificate: Buffer
+  /** `wss://HOST:PORT` where peers find it; loopback ones are dialled only by nodes on loopback (rule 35). */
+  readonly address: string
+  /** Bases that its presigned URLs may carry: hosts to verify with (rule 34). */
+  readonly publicUrls: readonly string[]
+  readonly joinedMs: number
+}
+
+export interface BucketClaim {
+  readonly stream: StreamId
+  readonly name: BucketName
+  readonly generation: number
+  readonly public: boolean
+  readonly createdMs: number
+}
+
+export interface AccessRecord {
+  readonly public: boolean
+}
+
+export interface BucketSettings {
+  /** Copies wanted; null = every member. */
+  readonly replicas: number | null
+  readonly regions: readonly string[]
+  /** Durable copies before a write is acknowledged. */
+  readonly acknowledge: number
+  /** Bytes; null = none. */
+  readonly quotaBytes: number | null
+  readonly retentionDays: number
+}
+
+export const VERBS = ['read', 'write', 'list', 'delete', 'admin'] as const
+export type Verb = (typeof VERBS)[number]
+
+/** What a key may do: these verbs, in this bucket, under this prefix. */
+export interface Grant {
+  /** null = every bucket. */
+  readonly bucket: BucketName | null
+  /** Byte string, '' = all keys. */
+  readonly prefix: string
+  readonly verbs: readonly Verb[]
+}
+
+export interface AccessKeyRecord {
+  readonly id: string
+  readonly secret: string
+  /** The app it was made for, null for others. */
+  readonly app: string | null
+  /** The app's main bucket (`BUCKET_NAME`). */
+  readonly bucket: BucketName | null
+  readonly grants: readonly Grant[]
+  readonly createdMs: number
+  readonly expiresMs: number | null
+}
