@@ -69,9 +69,19 @@ export const parseUid = (text: string): Uid => parseHex<Uid>('row id', HEX32, te
 /** Hex of 16 or 32 raw bytes, as they stand in the database and on the wire. */
 export const hexOfBytes = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+/** The id of a raw digest of 32 bytes. */
+export const newHash = (digest: Uint8Array): Hash => parseHash(hexOfBytes(digest))
 /** The raw bytes behind any hex id. */
 export const bytesOfHex = (hex: Hash | NodeId | OriginId | StreamId | ClusterId | Uid): Buffer =>
   Buffer.from(hex, 'hex')
+
+/** The id that stands at `start` of raw bytes; the caller has checked that 16 (a hash: 32) are there. */
+export const uidAt = (bytes: Buffer, start: number): Uid =>
+  bytes.toString('hex', start, start + 16) as Uid
+export const originIdAt = (bytes: Buffer, start: number): OriginId =>
+  bytes.toString('hex', start, start + 16) as OriginId
+export const hashAt = (bytes: Buffer, start: number): Hash =>
+  bytes.toString('hex', start, start + 32) as Hash
 
 /** UTF-8 bytes of a text, as a byte string. */
 export const bytesOfText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
@@ -134,6 +144,13 @@ export const newLseq = (value: number): Lseq => value as Lseq
 /** @param random eight random bytes; the id has 48 bits, so that msgpack and SQLite carry it as a number */
 export const newSourceId = (random: Uint8Array): SourceId =>
   Buffer.from(random).readUIntBE(0, 6) as SourceId
+/** A source id that came in a message. @throws ShoalError `malformed` above 48 bits */
+export function parseSourceId(value: number): SourceId {
+  if (!Number.isSafeInteger(value) || value < 0 || value >= 2 ** 48) {
+    throw new ShoalError('malformed', 'read a source id', { why: `${value} is out of range` })
+  }
+  return value as SourceId
+}
 
 /** An origin: the node's first 8 bytes, so that rows tell which node wrote them, and 8 random bytes. */
 export const newOriginId = (node: NodeId, random: Uint8Array): OriginId =>

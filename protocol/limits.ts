@@ -31,6 +31,8 @@ export const INLINE_MAX_BYTES: number = 4 * KIB
 export const PIECE_BYTES: number = 256 * KIB
 /** Children of an inner node of the piece tree: one node is 32 KiB on the wire, 1 TiB has three levels. */
 export const PIECE_FANOUT = 1024
+/** S3's bound on an object, 5 TiB; its leaf hashes take 640 MiB, the most that we ever read at once. */
+export const CONTENT_MAX_BYTES: number = 5 * 1024 * 1024 * MIB
 
 /** S3: at most 2 KiB of user metadata; system headers as much again for our own edges. */
 export const METADATA_MAX_BYTES: number = 2 * KIB
@@ -69,3 +71,40 @@ export const BATCH_HOLD_MAX_MS = 2_000
 export const PRESIGN_MAX_SECONDS = 604_800
 /** Presigned URLs and signed headers: how far a client's clock may be off. */
 export const SIGNATURE_SKEW_MAX_MS = 900_000
+
+/**
+ * A name in a row (rule 7: as long as people like). A key has 1,024 bytes and a merge may append suffixes;
+ * four times that leaves room, and an index entry of SQLite still fits few pages.
+ */
+export const ROW_NAME_MAX_BYTES: number = 4 * KIB
+/** Origins in one context: 64 members, each with 16 incarnations that wrote the same inode. */
+export const CONTEXT_ORIGINS_MAX = 1024
+/** Dots that one version lists as not replaced: its concurrent siblings, a handful in practice. */
+export const EXCEPTIONS_MAX = 1024
+/** `access/<stream>/<prefix>` with a prefix as long as a key is the longest. */
+export const CONFIG_KEY_MAX_BYTES: number = 2 * KIB
+/** A member's certificate or a policy, with room. */
+export const CONFIG_VALUE_MAX_BYTES: number = 64 * KIB
+/** Six algorithms of at most 88 base64 digits each, with their names. */
+export const CHECKSUMS_MAX_BYTES: number = KIB
+/** 32 hex digits, `-` and a part count; other stores' ETags are copied as they are. */
+export const ETAG_MAX_BYTES = 256
+/** Headers, metadata entries or checksums of one version; 2 KiB of metadata hold no more in practice. */
+export const HEADER_COUNT_MAX = 256
+/** Key of a row that only newer nodes know: an id or two and a name. */
+export const OPAQUE_KEY_MAX_BYTES: number = 8 * KIB
+/** Origins in one vector: every incarnation of every member that ever wrote to the stream; 96 KiB of bytes. */
+export const VECTOR_ORIGINS_MAX = 4096
+/** S3's bound on one object. */
+export const OBJECT_MAX_BYTES: number = 5 * 1024 * 1024 * MIB
+
+/** Streams that one HELLO names: 83 bytes each, so that it stays below a frame. */
+export const HELLO_STREAMS_MAX = 8192
+/** Operations in one message: the smallest has some 60 bytes, and a frame 1 MiB. */
+export const OPERATIONS_PER_MESSAGE_MAX = 16_384
+/** Ranges of pieces in one GET or MISSING; who lacks more asks again. */
+export const PIECE_RANGES_MAX = 1024
+/** What a receiver may have on its way at once: 2 x bandwidth x delay, at most (replication.md 5.2). */
+export const CREDIT_MAX_BYTES: number = 8 * MIB
+/** Buckets that a joining node may bring along: each is named in one message. */
+export const CARRIED_BUCKETS_MAX = 4096

@@ -7,7 +7,7 @@
  * | `cluster` | ClusterRecord, written once by the cluster's first node |
  * | `member/<node>` | MemberRecord |
  * | `bucket/<stream>/<origin>` | BucketClaim: one for each node that created it (rule 4) |
- * | `destroyed/<stream>` | marks a bucket as gone; how many of a name there are is its generation |
+ * | `destroyed/<stream>` | DestroyedRecord: marks a bucket as gone; how many of a name there are is its generation |
  * | `access/<stream>/<prefix>` | AccessRecord: public or private; a bucket without one is public only if every claim said so |
  * | `settings/<stream>` | BucketSettings |
  * | `key/<access key id>` | AccessKeyRecord |
@@ -46,6 +46,12 @@ export interface BucketClaim {
   readonly generation: number
   readonly public: boolean
   readonly createdMs: number
+}
+
+/** Marks a bucket as gone. */
+export interface DestroyedRecord {
+  readonly name: BucketName
+  readonly destroyedMs: number
 }
 
 export interface AccessRecord {

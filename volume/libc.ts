@@ -21,6 +21,8 @@ const c = {
   flock: libc.func('int flock(int, int)'),
   fcntl: libc.func('int fcntl(int, int, int)'),
   ioctl: libc.func('int ioctl(int, unsigned long, void*)'),
+  // the same call with a number where others take a pointer: FICLONE's argument is a descriptor
+  ioctlNumber: libc.func('int ioctl(int, unsigned long, long)'),
   mount: libc.func('int mount(const char*, const char*, const char*, unsigned long, const char*)'),
   umount2: libc.func('int umount2(const char*, int)'),
   read: libc.func('int64_t read(int, void*, size_t)'),
@@ -104,6 +106,12 @@ export function isFreeOf(fd: number, against: 'writers' | 'anyone'): boolean {
 /** ioctl(2) with a pointer argument. */
 export const ioctl = (fd: number, request: number, argument: Buffer): number =>
   checked(c.ioctl(fd, request, argument), 'ioctl')
+
+const FICLONE = 0x40049409
+
+/** ioctl_ficlone(2): `target` shares the blocks of `source`; most file systems answer EOPNOTSUPP or ENOTTY. */
+export const cloneFile = (source: number, target: number): number =>
+  checked(c.ioctlNumber(target, FICLONE, source), 'ficlone')
 
 /** mount(2). */
 export function mount(

@@ -1,0 +1,26 @@
+/** `shoal cat`: the bytes of objects, one after the other, to standard output. */
+import { pipeline } from 'node:stream/promises'
+import { ShoalError } from '../../../protocol/errors.ts'
+import type { CommandDefinition } from '../../command.ts'
+import { formatRemote, parseObject } from '../../location.ts'
+import { openStorage, withStorage } from '../../storage.ts'
+
+export const cat: CommandDefinition = {
+  name: 'cat',
+  summary: 'print objects',
+  arguments: [{ name: 'BUCKET:KEY...', help: 'what to print' }],
+  async run(input, { home, signal }) {
+    for (const location of input.words(0).map(parseObject)) {
+      const what = `read ${formatRemote(location)}`
+      const storage = openStorage(home, location.bucket)
+      await withStorage(what, async () => {
+        const stream = await storage.stream(location.key, { signal })
+        if (stream === null) {
+          throw new ShoalError('not-found', what, { next: '"shoal ls" lists what is there.' })
+        }
+        await pipeline(stream, process.stdout, { end: false, signal })
+      })
+    }
+    return undefined
+  },
+}

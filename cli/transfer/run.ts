@@ -1,0 +1,238 @@
+/**
+ * Moves the bytes of a plan, some objects at a time, and verifies what it wrote. A target appears as a
+ * whole or not at all: a download grows under another name in the target's folder, and an upload that ends
+ * early is dropped by the daemon. Modes and owners do not travel over HTTP; the time of the last change
+ * comes along downwards.
+ */
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdir, open, rename, rm, utimes } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { errorFrom, ShoalError } from '../../protocol/errors.ts'
+import type { Environment } from '../../protocol/environment.ts'
+import { formatRemote } from '../location.ts'
+import type { RemoteLocation } from '../location.ts'
+import type { Output } from '../output.ts'
+import { openProgress } from '../progress.ts'
+import type { Progress } from '../progress.ts'
+import { openStorage, withStorage } from '../storage.ts'
+import type { Source, Target, Transfer } from './plan.ts'
+
+/** Small files are bound by round trips, large ones by the disk: some at once serve both. */
+const CONCURRENCY = 8
+
+export interface RunOptions {
+  readonly home: string
+  readonly environment: Environment
+  readonly output: Output
+  readonly signal: AbortSignal
+}
+
+export interface RunResult {
+  readonly done: readonly Transfer[]
+  readonly failures: readonly ShoalError[]
+}
+
+/** Runs all transfers; one that fails does not stop the others, an interruption stops all. */
+export async function runTransfers(
+  transfers: readonly Transfer[],
+  options: RunOptions,
+): Promise<RunResult> {
+  const total = transfers.reduce<number | null>(
+    (sum, { sizeBytes }) => (sum === null || sizeBytes === null ? null : sum + sizeBytes),
+    0,
+  )
+  const progress = openProgress(options.output, options.environment, total)
+  const done: Transfer[] = []
+  const failures: ShoalError[] = []
+  const queue = transfers.values()
+  const work = async (): Promise<void> => {
+    for (const transfer of queue) {
+      if (options.signal.aborted) return
+      progress.start(nameOf(transfer.source))
+      try {
+        await runTransfer(transfer, options, progress)
+        done.push(transfer)
+      } catch (cause) {
+        failures.push(errorFrom(cause, `copy ${nameOf(transfer.source)}`))
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, transfers.length) }, work))
+  progress.finish()
+  if (options.signal.aborted) throw new ShoalError('interrupted', 'copy')
+  return { done, failures }
+}
+
+export const nameOf = (end: Source | Target): string => {
+  switch (end.type) {
+    case 'standard':
+      return '-'
+    case 'file':
+      return end.path
+    case 'object':
+      return formatRemote(end.location)
+  }
+}
+
+async function runTransfer(
+  { source, target }: Transfer,
+  options: RunOptions,
+  progress: Progress,
+): Promise<void> {
+  if (source.type === 'object') {
+    await withObject(source.location, options, async (stream, object) => {
+      stream.on('data', (chunk: Buffer) => {
+        progress.add(chunk.length)
+      })
+      await write(stream, target, object, options)
+    })
+    return
+  }
+  if (target.type === 'object') {
+    await upload(source, target.location, options, progress)
+    return
+  }
+  throw new ShoalError('usage', `copy ${nameOf(source)} to ${nameOf(target)}`, {
+    why: 'neither is in a bucket',
+    next: 'Use cp(1) between local files.',
+  })
+}
+
+interface Expected {
+  readonly size: number
+  readonly type: string
+  readonly metadata: Readonly<Record<string, string>>
+  readonly lastModified: { getTime(): number }
+}
+
+async function withObject(
+  location: RemoteLocation,
+  { home, signal }: RunOptions,
+  use: (stream: Readable, object: Expected) => Promise<void>,
+): Promise<void> {
+  const what = `read ${formatRemote(location)}`
+  const storage = openStorage(home, location.bucket)
+  await withStorage(what, async () => {
+    const stream = await storage.stream(location.key, { signal })
+    if (stream === null) {
+      throw new ShoalError('not-found', what, { next: '"shoal ls" lists what is there.' })
+    }
+    await use(stream, stream)
+  })
+}
+
+async function write(
+  stream: Readable,
+  target: Target,
+  object: Expected,
+  options: RunOptions,
+): Promise<void> {
+  switch (target.type) {
+    case 'standard':
+      await pipeline(stream, process.stdout, { end: false, signal: options.signal })
+      return
+    case 'file':
+      await writeFile(stream, target.path, object, options)
+      return
+    case 'object': {
+      const { size, type, metadata } = object
+      await putVerified(target.location, stream, options, { size, type, metadata })
+    }
+  }
+}
+
+async function writeFile(
+  stream: Readable,
+  path: string,
+  { size, lastModified }: Expected,
+  { environment, signal }: RunOptions,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  const growing = `${path}.${environment.randomBytes(6).toString('hex')}.part`
+  try {
+    await pipeline(stream, createWriteStream(growing, { flags: 'wx' }), { signal })
+    const file = await open(growing, 'r+')
+    try {
+      const written = (await file.stat()).size
+      if (written !== size) throw differs(path, size, written)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    const seconds = lastModified.getTime() / 1000
+    if (Number.isFinite(seconds)) await utimes(growing, seconds, seconds)
+    await rename(growing, path)
+  } finally {
+    await rm(growing, { force: true })
+  }
+}
+
+async function upload(
+  source: Exclude<Source, { readonly type: 'object' }>,
+  target: RemoteLocation,
+  options: RunOptions,
+  progress: Progress,
+): Promise<void> {
+  let reported = 0
+  const onProgress = ({ loaded }: { readonly loaded: number }): void => {
+    progress.add(loaded - reported)
+    reported = loaded
+  }
+  if (source.type === 'standard') {
+    await putVerified(target, process.stdin, options, { onProgress })
+    return
+  }
+  const file = await open(source.path, 'r')
+  try {
+    const before = await file.stat()
+    // The stream reads what was open and counted, also when the name is replaced meanwhile.
+    const stream =
+      before.size === 0
+        ? Buffer.alloc(0)
+        : createReadStream(source.path, { fd: file.fd, autoClose: false, end: before.size - 1 })
+    await putVerified(target, stream, options, { onProgress, size: before.size })
+    const after = await file.stat()
+    if (after.mtimeMs !== before.mtimeMs || after.size !== before.size) {
+      throw new ShoalError('conflict', `copy ${source.path}`, {
+        why: 'it changed while it was being copied',
+        next: 'Copy it again.',
+      })
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+interface PutExtras {
+  /** What must arrive; unknown for standard input. */
+  readonly size?: number
+  readonly type?: string
+  readonly metadata?: Readonly<Record<string, string>>
+  readonly onProgress?: (progress: { readonly loaded: number }) => void
+}
+
+/** Stores, and asks back what is there now: same size, same etag. */
+async function putVerified(
+  { bucket, key }: RemoteLocation,
+  data: Readable | Buffer,
+  { home, signal }: RunOptions,
+  { size, ...extras }: PutExtras,
+): Promise<void> {
+  const name = `${bucket}:${key}`
+  const storage = openStorage(home, bucket)
+  await withStorage(`write ${name}`, async () => {
+    const stored = await storage.put(key, data, { signal, ...extras })
+    const found = await storage.head(key, { signal })
+    if (found === null) throw differs(name, stored.size, 0)
+    const wanted = size ?? stored.size
+    if (found.etag === stored.etag && found.size !== wanted) throw differs(name, wanted, found.size)
+  })
+}
+
+const differs = (name: string, wanted: number, found: number): ShoalError =>
+  new ShoalError('corrupt', `write ${name}`, {
+    why: `${wanted} bytes were to arrive, and ${found} are there`,
+    next: 'Copy it again.',
+  })

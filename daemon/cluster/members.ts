@@ -1,0 +1,55 @@
+/**
+ * The members of the cluster: rows of its own stream, one for each node, written by that node or by the
+ * one that let it in. Read anew each time, since any peer may have changed them.
+ */
+import { messageOf } from '../../protocol/errors.ts'
+import type { NodeId } from '../../protocol/ids.ts'
+import { encodeMember, memberKey, MEMBER_PREFIX, parseMember } from '../../protocol/record-codec.ts'
+import type { MemberRecord } from '../../protocol/records.ts'
+import type { Caller, Volume } from '../../volume/volume.ts'
+
+/** What this needs of the cluster's volume. */
+export type MemberRows = Pick<Volume, 'config' | 'configs' | 'setConfig'>
+
+/**
+ * All members that have not been removed.
+ * @param warn told of rows that cannot be read; they are ignored, never trusted
+ */
+export function activeMembers(rows: MemberRows, warn: (message: string) => void): MemberRecord[] {
+  const members: MemberRecord[] = []
+  for (const [key, value] of rows.configs(MEMBER_PREFIX)) {
+    try {
+      const member = parseMember(value)
+      if (key !== memberKey(member.node)) warn(`member row ${key} speaks of another node`)
+      else if (member.state === 'active') members.push(member)
+    } catch (cause) {
+      warn(`member row ${key} cannot be read: ${messageOf(cause)}`)
+    }
+  }
+  return members
+}
+
+/** The row of one member, null where there is none that can be read. */
+export function memberOf(rows: MemberRows, node: NodeId): MemberRecord | null {
+  const value = rows.config(memberKey(node))
+  if (value === null) return null
+  try {
+    return parseMember(value)
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Writes a member's row if it says anything new; fields of later versions in it stay, and so does the time
+ * it joined.
+ * @returns whether something was written
+ */
+export function writeMember(rows: MemberRows, record: MemberRecord, by: Caller): boolean {
+  const before = rows.config(memberKey(record.node))
+  const joinedMs = memberOf(rows, record.node)?.joinedMs ?? record.joinedMs
+  const value = encodeMember({ ...record, joinedMs }, before)
+  if (before !== null && value.equals(before)) return false
+  rows.setConfig(new Map([[memberKey(record.node), value]]), by)
+  return true
+}

@@ -1,0 +1,143 @@
+/**
+ * Doorbells: after a commit, everybody on this machine who shows or forwards that bucket is told "it is at
+ * lseq N now". Who hears it reads the log from its own cursor, so a bell carries nothing and a lost one
+ * costs a tick, never a change.
+ *
+ * What came over HTTP or the command line returns once the mounts have told the kernel (`told`), or after
+ * 100 ms: "visible when the call returns" must hold for `ls` in a mount too.
+ */
+import type { Environment } from '../protocol/environment.ts'
+import type { Lseq, StreamId } from '../protocol/ids.ts'
+
+/** How long a writer waits for the mounts of its machine (architecture.md 1). */
+export const TOLD_WITHIN_MS = 100
+/** Every open stream is looked at this often, for commits whose bell was lost (a mount process that died). */
+const TICK_MS = 1_000
+
+/** A mount that shows a stream. */
+export interface Listener {
+  readonly stream: StreamId
+  /** Must not throw. */
+  ring(lseq: Lseq): void
+}
+
+export interface DoorbellOptions {
+  readonly environment: Environment
+  /** Hears of every commit on this machine: pushes to peers, refreshes what follows the cluster's rows. */
+  readonly onCommit: (stream: StreamId, lseq: Lseq) => void
+  /** Streams that are open here, each with its last lseq. */
+  readonly positions: () => Iterable<readonly [StreamId, Lseq]>
+}
+
+interface Waiter {
+  readonly lseq: Lseq
+  readonly resolve: () => void
+}
+
+interface Listening {
+  readonly listener: Listener
+  told: Lseq | -1
+  /** At most one for each writer that is within its 100 ms. */
+  readonly waiters: Set<Waiter>
+}
+
+export class Doorbell {
+  readonly #options: DoorbellOptions
+  readonly #listenings = new Set<Listening>()
+  /** Where each stream was when its bell rang last. */
+  readonly #rungByStream = new Map<StreamId, Lseq>()
+  #cancelTick: () => void = () => undefined
+
+  constructor(options: DoorbellOptions) {
+    this.#options = options
+    this.#tick()
+  }
+
+  /** Adds a mount. @returns `told` for its acknowledgements, `rung` for its own commits, `detach` */
+  attach(listener: Listener): {
+    told(lseq: Lseq): void
+    rung(lseq: Lseq): void
+    detach(): void
+  } {
+    const listening: Listening = { listener, told: -1, waiters: new Set() }
+    this.#listenings.add(listening)
+    return {
+      told: (lseq) => {
+        if (lseq > listening.told) listening.told = lseq
+        settle(listening, listening.told)
+      },
+      rung: (lseq) => {
+        this.#ring(listener.stream, lseq, listening)
+      },
+      detach: () => {
+        this.#listenings.delete(listening)
+        settle(listening, Number.POSITIVE_INFINITY)
+      },
+    }
+  }
+
+  /** Rings for a commit of the daemon's own; resolves once every mount has been told, or after 100 ms. */
+  async committed(stream: StreamId, lseq: Lseq): Promise<void> {
+    this.#ring(stream, lseq, null)
+    const waits: Promise<void>[] = []
+    for (const listening of this.#listenings) {
+      if (listening.listener.stream === stream && listening.told < lseq) {
+        waits.push(this.#untilTold(listening, lseq))
+      }
+    }
+    await Promise.all(waits)
+  }
+
+  /** Stops the tick and lets everybody go who waits. Idempotent. */
+  close(): void {
+    this.#cancelTick()
+    this.#cancelTick = () => undefined
+    for (const listening of this.#listenings) settle(listening, Number.POSITIVE_INFINITY)
+    this.#listenings.clear()
+  }
+
+  #ring(stream: StreamId, lseq: Lseq, except: Listening | null): void {
+    const rung = this.#rungByStream.get(stream)
+    if (rung === undefined || rung < lseq) this.#rungByStream.set(stream, lseq)
+    for (const listening of this.#listenings) {
+      if (listening !== except && listening.listener.stream === stream)
+        listening.listener.ring(lseq)
+    }
+    this.#options.onCommit(stream, lseq)
+  }
+
+  #untilTold(listening: Listening, lseq: Lseq): Promise<void> {
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        lseq,
+        resolve: () => {
+          cancel()
+          listening.waiters.delete(waiter)
+          resolve()
+        },
+      }
+      const cancel = this.#options.environment.after(TOLD_WITHIN_MS, waiter.resolve)
+      listening.waiters.add(waiter)
+    })
+  }
+
+  #tick(): void {
+    this.#cancelTick = this.#options.environment.after(TICK_MS, () => {
+      const open = new Set<StreamId>()
+      for (const [stream, lseq] of this.#options.positions()) {
+        open.add(stream)
+        const rung = this.#rungByStream.get(stream)
+        if (rung === undefined) this.#rungByStream.set(stream, lseq)
+        else if (rung < lseq) this.#ring(stream, lseq, null)
+      }
+      for (const stream of this.#rungByStream.keys()) {
+        if (!open.has(stream)) this.#rungByStream.delete(stream)
+      }
+      this.#tick()
+    })
+  }
+}
+
+function settle({ waiters }: Listening, told: number): void {
+  for (const waiter of waiters) if (waiter.lseq <= told) waiter.resolve()
+}

@@ -1,0 +1,138 @@
+/** GetObject and HeadObject: one answer, with its bytes or without. */
+import { isActiveType } from '../object/content-type.ts'
+import { decideRead, rangeHolds } from '../object/conditions.ts'
+import { findObject } from '../object/find-object.ts'
+import { parseRange, type ByteRange } from '../object/range.ts'
+import { sendSlice, SliceReader } from '../object/send.ts'
+import { outgoingHeaders, responseOverrides } from '../object/stored-headers.ts'
+import type { Version } from '../../../volume/volume.ts'
+import { formatHttpDate } from '../dates.ts'
+import { S3Error } from '../errors.ts'
+import type { Exchange, ObjectTarget } from '../exchange.ts'
+import { SANDBOX_POLICY, sendEmpty, writeHead } from '../respond.ts'
+
+export async function getObject(exchange: Exchange, target: ObjectTarget): Promise<void> {
+  const answer = await prepare(exchange, target)
+  if (answer === null) return
+  const { version, first, last, status, headers } = answer
+  if (exchange.request.method === 'HEAD' || last < first) {
+    writeHead(exchange.outgoing, exchange.requestId, status, headers)
+    exchange.outgoing.end()
+    return
+  }
+  const { backend, outgoing } = exchange
+  const reader = await SliceReader.open(backend, target.bucket, { version, first, last })
+  const firstBytes = await reader.next()
+  writeHead(outgoing, exchange.requestId, status, headers)
+  await sendSlice(outgoing, reader, firstBytes, backend.environment)
+}
+
+interface ObjectAnswer {
+  readonly version: Version
+  readonly first: number
+  /** Below `first` for an empty object. */
+  readonly last: number
+  readonly status: 200 | 206
+  readonly headers: readonly string[]
+}
+
+/** Everything but the bytes; null where the answer has been sent (304). */
+async function prepare(exchange: Exchange, target: ObjectTarget): Promise<ObjectAnswer | null> {
+  const { request } = exchange
+  const overrides = responseOverrides(request, exchange.signed !== null)
+  const version = await findObject(target.bucket, target.key)
+  const validators = { etag: version.etag, modifiedSeconds: version.mtime[0] }
+  const about = [
+    'ETag',
+    `"${version.etag}"`,
+    'Last-Modified',
+    formatHttpDate(validators.modifiedSeconds),
+  ]
+  const decision = decideRead(request.headers, validators)
+  if (decision === 'failed') {
+    throw new S3Error(
+      'PreconditionFailed',
+      'At least one of the pre-conditions you specified did not hold',
+    )
+  }
+  if (decision === 'not-modified') {
+    const cacheControl = version.headers.get('cache-control')
+    const cache = cacheControl === undefined ? [] : ['Cache-Control', cacheControl]
+    sendEmpty(exchange, 304, [...about, ...cache])
+    return null
+  }
+  const wantsRange = rangeHolds(request.headers.get('if-range'), validators)
+  const rangeHeader = wantsRange ? request.headers.get('range') : undefined
+  const range = parseRange(rangeHeader, version.size)
+  if (range.type === 'unsatisfiable') throw invalidRange(rangeHeader ?? '', version.size)
+  return {
+    version,
+    ...extentOf(range, version.size),
+    headers: [
+      ...about,
+      ...lengthHeaders(range, version.size),
+      ...objectHeaders(exchange, target, version, overrides),
+      ...(range.type === 'whole' ? checksumHeaders(request.headers, version) : []),
+    ],
+  }
+}
+
+function extentOf(
+  range: Exclude<ByteRange, { type: 'unsatisfiable' }>,
+  size: number,
+): { first: number; last: number; status: 200 | 206 } {
+  return range.type === 'whole'
+    ? { first: 0, last: size - 1, status: 200 }
+    : { first: range.first, last: range.last, status: 206 }
+}
+
+function lengthHeaders(
+  range: Exclude<ByteRange, { type: 'unsatisfiable' }>,
+  size: number,
+): string[] {
+  const accepts = ['Accept-Ranges', 'bytes', 'Content-Length']
+  if (range.type === 'whole') return [...accepts, String(size)]
+  const length = String(range.last - range.first + 1)
+  return [...accepts, length, 'Content-Range', `bytes ${range.first}-${range.last}/${size}`]
+}
+
+/**
+ * The object's own headers, and what keeps a browser from running it: whatever it can run is sandboxed,
+ * and without a signature it is offered for saving, not shown. A signed URL says itself how it is shown.
+ */
+function objectHeaders(
+  exchange: Exchange,
+  target: ObjectTarget,
+  version: Version,
+  overrides: ReadonlyMap<string, string>,
+): string[] {
+  const stored = new Map([...version.headers, ...overrides])
+  const type =
+    overrides.get('content-type') ?? exchange.contentTypes.of(target.bucket, target.key, version)
+  const isActive = isActiveType(type)
+  const isAnonymous = exchange.signed === null
+  if (isActive && isAnonymous && !/^attachment\b/i.test(stored.get('content-disposition') ?? '')) {
+    stored.set('content-disposition', 'attachment')
+  }
+  return [
+    'Content-Type',
+    type,
+    ...outgoingHeaders(stored, version.metadata),
+    ...(isActive ? ['Content-Security-Policy', SANDBOX_POLICY] : []),
+  ]
+}
+
+function checksumHeaders(headers: ReadonlyMap<string, string>, version: Version): string[] {
+  if (headers.get('x-amz-checksum-mode')?.toUpperCase() !== 'ENABLED') return []
+  const lines: string[] = []
+  for (const [algorithm, digest] of version.checksums) {
+    if (algorithm !== 'md5') lines.push(`x-amz-checksum-${algorithm}`, digest)
+  }
+  return lines.length === 0 ? [] : [...lines, 'x-amz-checksum-type', 'FULL_OBJECT']
+}
+
+const invalidRange = (requested: string, size: number): S3Error =>
+  new S3Error('InvalidRange', 'The requested range is not satisfiable', {
+    details: { RangeRequested: requested, ActualObjectSize: String(size) },
+    headers: ['Content-Range', `bytes */${size}`],
+  })

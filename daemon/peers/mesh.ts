@@ -1,0 +1,388 @@
+/**
+ * All control connections of this node and all streams, without a clock, a socket or a disk of its own:
+ * what arrives is put in order (`intake.ts`), what is lacking is pulled, what was committed here is
+ * pushed. The rim (`peers.ts`) brings messages and time in and carries the effects out.
+ *
+ * Invariants: one connection for each pair of nodes; one pull for each stream at a time, whichever peer it
+ * is from; a vector is made larger by the volume alone, at gap-free batches and at ends of pulls whose
+ * every page was applied.
+ */
+import { errorFrom } from '../../protocol/errors.ts'
+import type { ShoalError } from '../../protocol/errors.ts'
+import type { ClusterId, NodeId, OriginId, StreamId } from '../../protocol/ids.ts'
+import type {
+  Batch,
+  End,
+  GapRequest,
+  PeerControlMessage,
+  Pull,
+  Rows,
+  UnknownMessage,
+} from '../../protocol/messages/peer-control.ts'
+import type { Vector } from '../../protocol/rows.ts'
+import type { Caller, OperationBatch } from '../../volume/volume.ts'
+import { Intake } from './intake.ts'
+import type { Arrival, Outcome, Replica } from './intake.ts'
+import { Session } from './session.ts'
+import type { LocalStream, SessionEffect, Times } from './session.ts'
+
+/** Pulls from one peer at once: enough to hide a round trip each, few enough to share the socket fairly. */
+const PULLS_PER_SESSION_MAX = 8
+/** A pull of which nothing has come for so long is given up, and asked for again. */
+const PULL_SILENCE_MAX_MS = 30_000
+/** After a pull that failed. */
+const PULL_AGAIN_MS = 2_000
+/** An answer to a request for a gap takes a round trip and a sync; asked again only after this. */
+const GAP_AGAIN_MS = 1_000
+
+/** Messages after which a pull may be due at once; what live batches leave lacking, the next tick sees. */
+const MAY_SHOW_A_LACK: ReadonlySet<string> = new Set(['hello', 'digest', 'pull', 'error'])
+
+/** A stream as the mesh uses it. */
+export type MeshStream = Replica & LocalStream
+
+export interface MeshPort {
+  send(session: Session, message: PeerControlMessage): void
+  close(session: Session, why: string, park: boolean): void
+  /** Answer a pull: pages, then the end (`exchange.ts`). */
+  serve(session: Session, pull: Pull): void
+  /** Answer a request for a gap out of the log. */
+  resend(session: Session, gap: GapRequest): void
+  /** The intake of this stream has work: call `step` soon. */
+  work(stream: StreamId): void
+  /** Rows of a peer have been applied: ring. */
+  changed(stream: StreamId): void
+  opened(session: Session): void
+  /** A pull from this peer has been applied to its end. */
+  pulled(session: Session, stream: StreamId): void
+  warn(session: Session | null, message: string, cause?: unknown): void
+}
+
+export interface MeshOptions {
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  readonly name: string
+  readonly by: Caller
+  readonly port: MeshPort
+}
+
+interface OpenStream {
+  readonly replica: MeshStream
+  readonly intake: Intake
+  readonly gapAskedMsByOrigin: Map<OriginId, number>
+}
+
+export class Mesh {
+  readonly #options: MeshOptions
+  readonly #streams = new Map<StreamId, OpenStream>()
+  readonly #sessions = new Set<Session>()
+  readonly #openByNode = new Map<NodeId, Session>()
+
+  constructor(options: MeshOptions) {
+    this.#options = options
+  }
+
+  /** The open connection with a node, null when there is none. */
+  session(node: NodeId): Session | null {
+    return this.#openByNode.get(node) ?? null
+  }
+
+  sessions(): Iterable<Session> {
+    return this.#openByNode.values()
+  }
+
+  /** Bytes of rows that wait to be applied, over all streams. */
+  get waitingBytes(): number {
+    let bytes = 0
+    for (const { intake } of this.#streams.values()) bytes += intake.bytes
+    return bytes
+  }
+
+  // ---- streams -----------------------------------------------------------------------------------
+
+  hasStream(stream: StreamId): boolean {
+    return this.#streams.has(stream)
+  }
+
+  /** A stream is open here from now on. Whoever has it is told, and asked for all of it. */
+  addStream(replica: MeshStream, nowMs: number): void {
+    const intake = new Intake(replica, this.#options.by)
+    this.#streams.set(replica.stream, { replica, intake, gapAskedMsByOrigin: new Map() })
+    for (const session of this.#openByNode.values()) {
+      session.standing.appeared(replica.stream, nowMs)
+      this.#run(session, session.announce(replica, nowMs), nowMs)
+    }
+    this.#pullWhatLacks(nowMs)
+  }
+
+  removeStream(stream: StreamId): void {
+    this.#streams.delete(stream)
+  }
+
+  // ---- connections -------------------------------------------------------------------------------
+
+  /** A connection whose other side has shown the certificate of `peer`. */
+  connect(peer: NodeId, dialled: boolean, times: Times): Session {
+    const { cluster, self, name } = this.#options
+    const session = new Session(
+      {
+        cluster,
+        self,
+        name,
+        peer,
+        dialled,
+        stream: (stream) => this.#streams.get(stream)?.replica ?? null,
+        streams: () => [...this.#streams.values()].map(({ replica }) => replica),
+      },
+      times.nowMs,
+    )
+    this.#sessions.add(session)
+    this.#run(session, session.start(times), times.nowMs)
+    return session
+  }
+
+  /** The connection is gone. Idempotent. */
+  disconnect(session: Session): void {
+    session.close('the connection ended')
+    this.#sessions.delete(session)
+    if (this.#openByNode.get(session.peer) !== session) return
+    this.#openByNode.delete(session.peer)
+    for (const { intake } of this.#streams.values()) {
+      if (intake.pull?.from === session.peer) intake.giveUp()
+    }
+  }
+
+  receive(session: Session, message: PeerControlMessage | UnknownMessage, times: Times): void {
+    if (!this.#sessions.has(session)) return
+    this.#run(session, session.receive(message, times), times.nowMs, times.wallMs)
+    if (MAY_SHOW_A_LACK.has(message.type)) this.#pullFrom(session, times.nowMs)
+  }
+
+  /** Called every few hundred ms, so that silence, holds and lacks come to their ends. */
+  tick(times: Times): void {
+    for (const session of this.#sessions) {
+      this.#run(session, session.tick(times), times.nowMs)
+    }
+    for (const [stream, { intake }] of this.#streams) {
+      intake.release(times.nowMs)
+      if (intake.ready) this.#options.port.work(stream)
+      const { pull } = intake
+      if (pull === null || intake.ready || times.nowMs - pull.heardMs < PULL_SILENCE_MAX_MS)
+        continue
+      intake.giveUp()
+      this.#openByNode.get(pull.from)?.standing.postpone(stream, times.nowMs, PULL_AGAIN_MS)
+    }
+    this.#pullWhatLacks(times.nowMs)
+  }
+
+  // ---- rows --------------------------------------------------------------------------------------
+
+  /** One portion of what has arrived for a stream. @returns whether more is waiting */
+  step(stream: StreamId, nowMs: number): boolean {
+    const open = this.#streams.get(stream)
+    if (open === undefined) return false
+    open.intake.release(nowMs)
+    const { pull } = open.intake
+    try {
+      this.#settle(open, open.intake.step(nowMs), nowMs)
+    } catch (cause) {
+      this.#failed(open, errorFrom(cause, 'apply rows of a node'), pull?.from ?? null, nowMs)
+    }
+    return open.intake.ready
+  }
+
+  /**
+   * Sends operations that this node made, durable by now, to everybody who holds the stream.
+   * @param mayTake whether a connection has room; who has none gets them by an exchange later
+   */
+  push(
+    stream: StreamId,
+    batch: OperationBatch,
+    vector: Vector,
+    mayTake: (session: Session) => boolean,
+  ): number {
+    const message: Batch = { type: 'batch', stream, ...batch, vector, chainHash: null }
+    let sent = 0
+    for (const session of this.#openByNode.values()) {
+      if (!session.standing.has(stream) || !mayTake(session)) continue
+      this.#options.port.send(session, message)
+      sent += 1
+    }
+    return sent
+  }
+
+  #run(session: Session, effects: readonly SessionEffect[], nowMs: number, wallMs = 0): void {
+    const { port } = this.#options
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'send':
+          port.send(session, effect.message)
+          break
+        case 'open':
+          this.#opened(session, nowMs)
+          break
+        case 'arrived':
+          this.#arrived(session, effect.message, { nowMs, wallMs })
+          break
+        case 'asked':
+          if (effect.message.type === 'pull') port.serve(session, effect.message)
+          else port.resend(session, effect.message)
+          break
+        case 'refused':
+          this.#refused(session, effect.message, nowMs)
+          break
+        case 'rolled-back':
+          port.warn(session, `it holds operations up to ${effect.seq} that this node has lost`)
+          break
+        case 'close':
+          this.#close(session, effect.why, effect.park)
+          break
+      }
+    }
+  }
+
+  /** Of two connections with one node, both sides keep the same one. */
+  #opened(session: Session, nowMs: number): void {
+    const other = this.#openByNode.get(session.peer)
+    if (other !== undefined) {
+      if (this.#outlives(other, session, nowMs)) {
+        this.#run(session, session.close('there is another connection already'), nowMs)
+        return
+      }
+      this.#run(other, other.close('replaced by another connection'), nowMs)
+    }
+    this.#openByNode.set(session.peer, session)
+    this.#options.port.opened(session)
+  }
+
+  /**
+   * Whether the older connection stays: it does when it was dialled by the node with the smaller id, and the
+   * newer one was not. Of two dialled by the same node the newer stays: who dials again has lost the older.
+   */
+  #outlives(older: Session, newer: Session, nowMs: number): boolean {
+    if (nowMs - older.heardMs > OLDER_SILENCE_MS) return false
+    const bySmaller = (session: Session): boolean =>
+      session.dialled === this.#options.self < session.peer
+    return bySmaller(older) && !bySmaller(newer)
+  }
+
+  #close(session: Session, why: string, park: boolean): void {
+    this.disconnect(session)
+    this.#options.port.close(session, why, park)
+  }
+
+  #arrived(session: Session, message: Batch | Rows | End, times: Times): void {
+    const open = this.#streams.get(message.stream)
+    if (open === undefined) return
+    try {
+      open.intake.offer(arrivalOf(session.peer, message), times.nowMs, times.wallMs)
+    } catch (cause) {
+      // Rows that break their format, or stamps from the future: nothing of them was taken.
+      const error = errorFrom(cause, 'take rows of a node')
+      this.#close(session, error.why, error.code === 'unavailable')
+      this.#options.port.warn(session, error.message, cause)
+      return
+    }
+    if (open.intake.ready) this.#options.port.work(message.stream)
+  }
+
+  #settle(open: OpenStream, outcomes: readonly Outcome[], nowMs: number): void {
+    const { port } = this.#options
+    for (const outcome of outcomes) {
+      switch (outcome.type) {
+        case 'changed':
+          port.changed(open.replica.stream)
+          break
+        case 'gap':
+          this.#askForGap(open, outcome.from, outcome.batch, nowMs)
+          break
+        case 'ended':
+          this.#ended(open, outcome.from, nowMs)
+          break
+      }
+    }
+  }
+
+  #ended(open: OpenStream, from: NodeId, nowMs: number): void {
+    const session = this.#openByNode.get(from)
+    if (session === undefined) return
+    session.standing.exchanged(open.replica.stream, open.replica.vector(), nowMs)
+    this.#options.port.pulled(session, open.replica.stream)
+    this.#pullWhatLacks(nowMs)
+  }
+
+  #askForGap(open: OpenStream, from: NodeId, batch: OperationBatch, nowMs: number): void {
+    const session = this.#openByNode.get(from)
+    const { stream } = open.replica
+    // A pull from the same peer brings what is missing, and its end covers it.
+    if (session === undefined || open.intake.pull?.from === from) return
+    const askedMs = open.gapAskedMsByOrigin.get(batch.origin)
+    if (askedMs !== undefined && nowMs - askedMs < GAP_AGAIN_MS) return
+    open.gapAskedMsByOrigin.set(batch.origin, nowMs)
+    const known = open.replica.vector().get(batch.origin) ?? 0
+    const { origin, to } = batch
+    this.#options.port.send(session, { type: 'gap-request', stream, origin, from: known + 1, to })
+  }
+
+  #refused(
+    session: Session,
+    error: { code: string; why: string; stream: StreamId | null; pull: number | null },
+    nowMs: number,
+  ): void {
+    if (error.stream === null) return
+    const { standing } = session
+    if (error.pull === null) return standing.urgent(error.stream, nowMs)
+    const pull = this.#streams.get(error.stream)?.intake.pull
+    if (pull?.from !== session.peer || pull.pull !== error.pull) return
+    this.#streams.get(error.stream)?.intake.giveUp()
+    if (error.code === 'no-such-bucket') standing.forget(error.stream)
+    else standing.postpone(error.stream, nowMs, PULL_AGAIN_MS)
+  }
+
+  #failed(open: OpenStream, error: ShoalError, from: NodeId | null, nowMs: number): void {
+    const session = from === null ? null : (this.#openByNode.get(from) ?? null)
+    this.#options.port.warn(session, error.message, error)
+    session?.standing.postpone(open.replica.stream, nowMs, PULL_AGAIN_MS)
+  }
+
+  /** Starts the pulls that are due, one for each stream. */
+  #pullWhatLacks(nowMs: number): void {
+    for (const session of this.#openByNode.values()) this.#pullFrom(session, nowMs)
+  }
+
+  #pullFrom(session: Session, nowMs: number): void {
+    if (!session.open) return
+    const vectorOf = (stream: StreamId): Vector | null =>
+      this.#streams.get(stream)?.replica.vector() ?? null
+    const wanted = session.standing.wanted(vectorOf, nowMs)
+    let room = wanted.length === 0 ? 0 : PULLS_PER_SESSION_MAX - this.#pullsFrom(session.peer)
+    for (const stream of wanted) {
+      const open = this.#streams.get(stream)
+      if (open === undefined || open.intake.pull !== null) continue
+      if (room <= 0) return
+      room -= 1
+      const { pull, effects } = session.pull(open.replica)
+      open.intake.expect(session.peer, pull, nowMs)
+      this.#run(session, effects, nowMs)
+    }
+  }
+
+  #pullsFrom(peer: NodeId): number {
+    let count = 0
+    for (const { intake } of this.#streams.values()) if (intake.pull?.from === peer) count += 1
+    return count
+  }
+}
+
+/** An older connection that was silent for more than a ping and an answer is not preferred to a new one. */
+const OLDER_SILENCE_MS = 3_000
+
+function arrivalOf(from: NodeId, message: Batch | Rows | End): Arrival {
+  if (message.type === 'batch') {
+    const { origin, from: first, to, operations, vector } = message
+    return { type: 'batch', from, batch: { origin, from: first, to, operations }, vector }
+  }
+  const { pull, operations } = message
+  if (message.type === 'rows') return { type: 'page', from, pull, operations }
+  return { type: 'end', from, pull, operations, vector: message.vector }
+}

@@ -1,0 +1,79 @@
+/**
+ * Undoing: what the trial set up is taken down in reverse order, once, whatever happens: at the end, on a
+ * failure, on Ctrl-C. A mount that does not go is detached, and no folder is removed while anything is
+ * still mounted below it (removing would then reach into the bucket).
+ */
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { sep } from 'node:path'
+
+type Undo = () => Promise<void> | void
+
+export class Cleanup {
+  readonly #undos: Undo[] = []
+  #running: Promise<void> | null = null
+
+  add(undo: Undo): void {
+    this.#undos.push(undo)
+  }
+
+  /** Idempotent; goes on past failures. */
+  async run(): Promise<void> {
+    this.#running ??= this.#undoAll()
+    await this.#running
+  }
+
+  /** Leaves everything as it is. */
+  forget(): void {
+    this.#undos.length = 0
+  }
+
+  async #undoAll(): Promise<void> {
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+      try {
+        await undo()
+      } catch (cause) {
+        process.stderr.write(
+          `while cleaning up: ${cause instanceof Error ? cause.message : String(cause)}\n`,
+        )
+      }
+    }
+  }
+}
+
+/** Mount points at or below a folder, deepest first. */
+export function mountsBelow(folder: string): readonly string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, decodeOctal))
+    .filter((point) => point === folder || point.startsWith(folder + sep))
+    .sort((a, b) => b.length - a.length)
+}
+
+const decodeOctal = (_: string, digits: string): string =>
+  String.fromCharCode(Number.parseInt(digits, 8))
+
+/** Detaches whatever is still mounted below the folder. */
+export function detachMounts(folder: string): void {
+  for (const point of mountsBelow(folder)) {
+    for (const [tool, ...words] of [
+      ['fusermount3', '-uz', point],
+      ['umount', '-l', point],
+    ]) {
+      if (!mountsBelow(folder).includes(point)) break
+      try {
+        execFileSync(tool ?? '', words, { stdio: 'ignore' })
+      } catch {
+        // The next tool may be allowed to; what is left in the end is reported by removeFolder.
+      }
+    }
+  }
+}
+
+/** @throws Error when something is still mounted there */
+export function removeFolder(folder: string): void {
+  detachMounts(folder)
+  const left = mountsBelow(folder)
+  if (left.length > 0) throw new Error(`${left.join(', ')} is still mounted, so ${folder} stays`)
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+}

@@ -1,0 +1,122 @@
+/**
+ * One version row arrives: kept unless a standing one had seen it; those that it replaces are marked
+ * superseded and stay for their retention. The head that is shown is written into the inode's node row.
+ */
+import { bytesOfHex } from '../../protocol/ids.ts'
+import { mergeHeads } from '../../protocol/merge.ts'
+import type { VersionFacts } from '../../protocol/merge.ts'
+import type { VersionRow } from '../../protocol/rows.ts'
+import type { Stamp } from '../../protocol/stamps.ts'
+import type { Transaction } from '../transaction.ts'
+import { blobOfContext, blobOfStamps, FILE, textOfMap } from './columns.ts'
+import { mayReviveInode } from './doubts.ts'
+import { readHeads } from './heads.ts'
+import { idOfUid, nodesOfInode } from './nodes.ts'
+import { bytesOfRaw } from '../../protocol/ids.ts'
+import { IN_DOUBT, placeInRow, show } from './placement.ts'
+
+const INSERT = `INSERT INTO version(ino, hlc, origin, seq, superseded, size, format, hash, mtime, mtime_ns,
+  etag, context, exceptions, headers, metadata, checksums, inline)
+  VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const SUPERSEDE = `UPDATE version SET superseded = 1 WHERE ino = ? AND hlc = ? AND origin = ?`
+const SET_HEAD = `UPDATE node SET head_hlc = ?, head_origin = ?, changed = max(changed, ?) WHERE id = ?`
+
+/** @returns whether the row told something new */
+export function mergeVersion(transaction: Transaction, row: VersionRow): boolean {
+  const { names } = transaction
+  const ino = idOfUid(transaction, row.inode)
+  const heads = readHeads(names, ino)
+  const incoming: VersionFacts = {
+    dot: { hlc: row.hlc, origin: transaction.originId },
+    context: row.context,
+    exceptions: row.exceptions,
+  }
+  const standing = mergeHeads(heads, incoming)
+  if (standing === heads) return false
+  insert(transaction, row, ino)
+  for (const head of heads) {
+    if (!standing.includes(head)) supersede(transaction, ino, head.dot)
+  }
+  const shown = standing[0]
+  if (shown !== undefined) setHead(transaction, ino, shown.dot, row.hlc)
+  takeNoteOfContent(transaction, row)
+  if (transaction.self.anomalies > 0 || (heads.length > 0 && mayReviveInode(transaction, ino))) {
+    transaction.viewInDoubt = true
+  } else if (heads.length === 0 && !transaction.isLocal) showNames(transaction, ino, row.hlc)
+  return true
+}
+
+function insert({ names, origin, seq }: Transaction, row: VersionRow, ino: number): void {
+  names.db.run(
+    INSERT,
+    ino,
+    row.hlc,
+    origin,
+    seq,
+    row.size,
+    row.format,
+    bytesOfHex(row.hash),
+    row.mtime[0],
+    row.mtime[1],
+    row.etag,
+    blobOfContext(row.context),
+    blobOfStamps(row.exceptions),
+    textOfMap(row.headers),
+    textOfMap(row.metadata),
+    textOfMap(row.checksums),
+    row.inline,
+  )
+}
+
+function supersede({ names }: Transaction, ino: number, dot: Stamp): void {
+  names.db.run(SUPERSEDE, ino, dot.hlc, names.origins.alias(dot.origin))
+}
+
+function setHead(transaction: Transaction, ino: number, dot: Stamp, changed: number): void {
+  const { names, changes } = transaction
+  names.db.run(SET_HEAD, dot.hlc, names.origins.alias(dot.origin), changed, ino)
+  changes.touched(ino, FILE, 'content')
+}
+
+/** The first version of an inode: its names are shown from now on (rule 9). */
+function showNames(transaction: Transaction, ino: number, hlc: number): void {
+  let tombstones = 0
+  for (const node of nodesOfInode(transaction.names, ino)) {
+    if (node.hlc === 0) continue
+    tombstones += node.deleted
+    if (node.deleted !== 0 || node.view_key !== null) continue
+    const to = placeInRow(transaction, {
+      ...node,
+      parent: node.parent ?? 0,
+      name: bytesOfRaw(node.name ?? new Uint8Array()),
+      deleted: false,
+      hasHead: true,
+    })
+    if (to === IN_DOUBT) transaction.viewInDoubt = true
+    else show(transaction, node, to, hlc)
+  }
+  if (tombstones > 0 && mayReviveInode(transaction, ino)) transaction.viewInDoubt = true
+}
+
+/** Rule 15: what is not known to be on disk is written down with the first row that refers to it. */
+function takeNoteOfContent({ names, self }: Transaction, row: VersionRow): void {
+  const { contents, db } = names
+  if (row.inline !== null || contents === null) return
+  const raw = bytesOfHex(row.hash)
+  if (!contents.has(row.hash)) {
+    db.run(
+      'INSERT INTO want(hash, size, format, lseq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+      raw,
+      row.size,
+      row.format,
+      self.lseq + 1,
+    )
+  } else if (!contents.isSynced(row.hash)) {
+    db.run(
+      'INSERT INTO unsynced(hash, size, format) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+      raw,
+      row.size,
+      row.format,
+    )
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * rename(2) and renameat2(2). A directory's move is one place row; it remembers where it stood before, in
+ * case a concurrent move makes a ring, and as what it moved, so that members of a merged directory stay one.
+ */
+import { ShoalError } from '../../protocol/errors.ts'
+import type { Name } from '../../protocol/ids.ts'
+import { DIRECTORY } from '../names/columns.ts'
+import { isWithin } from '../names/lookup.ts'
+import { mergeRow } from '../names/merge-row.ts'
+import { directoryOf, placeRowOf, ROOT, shownName, uidOfId, uidOfNode } from '../names/nodes.ts'
+import type { NodeRow } from '../names/nodes.ts'
+import { membersOf, prepareMove, prepareSlot, shadowsOf } from '../names/settle.ts'
+import type { Transaction } from '../transaction.ts'
+import type { RenameMode, Slot } from '../volume.ts'
+import { checkName } from './create.ts'
+import { nodeNamed, removeEmptyDirectory, removeNode } from './remove-name.ts'
+
+/**
+ * @throws ShoalError `not-found`, `exists`, `not-a-directory`, `is-a-directory`, `not-empty`,
+ * `invalid-argument` into a directory's own subtree
+ */
+export function rename(transaction: Transaction, from: Slot, to: Slot, mode: RenameMode): void {
+  const { names } = transaction
+  checkName(to.name)
+  const source = nodeNamed(names, from)
+  if (source === undefined) throw new ShoalError('not-found', `rename "${from.name}"`)
+  const parent = directoryOf(names, to.parent)
+  const target = nodeNamed(names, to)
+  refuseLoop(transaction, source, parent)
+  if (mode === 'exchange') return exchange(transaction, source, target)
+  if (target !== undefined && mode === 'no-replace') {
+    throw new ShoalError('exists', `rename to "${to.name}"`)
+  }
+  // POSIX: two names of one file stay as they are.
+  if (target !== undefined && target.ino === source.ino) return
+  if (target !== undefined) replace(transaction, source, target)
+  moveNode(transaction, source, { parent, name: to.name })
+}
+
+function refuseLoop({ names }: Transaction, source: NodeRow, parent: NodeRow): void {
+  if (source.kind === DIRECTORY && isWithin(names, parent.id, source.id)) {
+    throw new ShoalError('invalid-argument', 'move a directory', { why: 'its target lies in it' })
+  }
+}
+
+/** Takes the target of a rename away, where POSIX allows it. */
+export function replace(transaction: Transaction, source: NodeRow, target: NodeRow): void {
+  if (source.kind === DIRECTORY) {
+    if (target.kind !== DIRECTORY) throw new ShoalError('not-a-directory', 'replace a file')
+    removeEmptyDirectory(transaction, target)
+    return
+  }
+  if (target.kind === DIRECTORY) throw new ShoalError('is-a-directory', 'replace a directory')
+  removeNode(transaction, target)
+}
+
+function exchange(transaction: Transaction, source: NodeRow, target: NodeRow | undefined): void {
+  if (target === undefined) throw new ShoalError('not-found', 'exchange two names')
+  const { names } = transaction
+  const sourceParent = directoryOf(names, source.view_parent ?? ROOT)
+  const targetParent = directoryOf(names, target.view_parent ?? ROOT)
+  refuseLoop(transaction, target, sourceParent)
+  if (source.id === target.id) return
+  // The first move would meet the second's name: the index holds one node a key, so it goes in between.
+  const sourceName = shownName(source)
+  const targetName = shownName(target)
+  transaction.hold(target.id)
+  moveNode(transaction, source, { parent: targetParent, name: targetName })
+  moveNode(transaction, target, { parent: sourceParent, name: sourceName })
+}
+
+/** Writes the place rows of a move: of the node, or of all members of a merged directory. */
+export function moveNode(
+  transaction: Transaction,
+  node: NodeRow,
+  to: { readonly parent: NodeRow; readonly name: Name },
+): void {
+  prepareMove(transaction, node)
+  prepareSlot(transaction, to.parent, to.name)
+  for (const shadow of shadowsOf(transaction, node)) removeNode(transaction, shadow)
+  for (const member of membersOf(transaction, node)) moveOne(transaction, member, { node, to })
+}
+
+function moveOne(
+  transaction: Transaction,
+  member: NodeRow,
+  { node, to }: { node: NodeRow; to: { readonly parent: NodeRow; readonly name: Name } },
+): void {
+  const { names } = transaction
+  const isDirectory = node.kind === DIRECTORY
+  mergeRow(transaction, {
+    ...placeRowOf(names, member),
+    hlc: transaction.stamp(member.hlc),
+    implied: false,
+    parent: uidOfNode(to.parent),
+    name: to.name,
+    deleted: false,
+    seen: null,
+    previousParent: isDirectory ? uidOfId(names, node.view_parent ?? ROOT) : null,
+    previousName: isDirectory ? shownName(node) : null,
+    group: isDirectory ? uidOfNode(node) : null,
+  })
+}
