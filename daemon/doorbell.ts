@@ -97,8 +97,7 @@ export class Doorbell {
   }
 
   #ring(stream: StreamId, lseq: Lseq, except: Listening | null): void {
-    const rung = this.#rungByStream.get(stream)
-    if (rung === undefined || rung < lseq) this.#rungByStream.set(stream, lseq)
+    this.#rungByStream.set(stream, lseq)
     for (const listening of this.#listenings) {
       if (listening !== except && listening.listener.stream === stream)
         listening.listener.ring(lseq)
@@ -128,7 +127,7 @@ export class Doorbell {
         open.add(stream)
         const rung = this.#rungByStream.get(stream)
         if (rung === undefined) this.#rungByStream.set(stream, lseq)
-        else if (rung < lseq) this.#ring(stream, lseq, null)
+        else if (rung !== lseq) this.#ring(stream, lseq, null)
       }
       for (const stream of this.#rungByStream.keys()) {
         if (!open.has(stream)) this.#rungByStream.delete(stream)

@@ -90,6 +90,8 @@ export interface StagedState {
   readonly isChanged: boolean
   /** No version yet, so that even an empty one must be published (rule 9). */
   readonly isNew: boolean
+  /** A mapping of somebody's outlived the last close, and may still write (rule 18). */
+  readonly isMapped: boolean
   readonly isUnlinkedHere: boolean
   readonly sizeBytes: number
 }
@@ -97,6 +99,7 @@ export interface StagedState {
 /** @param inlineMaxBytes contents up to it live in the row */
 export function planSettlement(state: StagedState, inlineMaxBytes: number): Settlement {
   if (state.isUnlinkedHere) return 'dropped'
+  if (state.isMapped) return 'publish'
   if (!state.isChanged && !state.isNew) return 'clean'
   return state.sizeBytes <= inlineMaxBytes ? 'inline' : 'publish'
 }

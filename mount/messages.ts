@@ -68,6 +68,8 @@ export type PublisherTask =
       readonly mtime: Time
       /** The file is still open for writing: publish a copy of it as it is now. */
       readonly snapshot: boolean
+      /** False: only ask whether the last mapping is gone. */
+      readonly isChanged: boolean
     }
   | { readonly type: 'copy'; readonly id: number; readonly hash: Hash; readonly to: string }
   | {
@@ -87,6 +89,8 @@ export type PublisherResult = { readonly id: number } & (
     }
   /** Somebody still writes through a mapping: a snapshot was published, ask again later. */
   | { readonly type: 'mapped' }
+  /** The last mapping is gone, and there was nothing new. */
+  | { readonly type: 'unchanged' }
   | { readonly type: 'superseded' }
   | { readonly type: 'copied' }
   | { readonly type: 'inverted'; readonly path: string | null }

@@ -42,12 +42,11 @@ export const encode = (value: Packable): Buffer => packr.pack(value)
  */
 export function decode(bytes: Uint8Array, what: string): unknown {
   checkWhole(bytes, what)
-  // Views of a Buffer are Buffers; of a plain Uint8Array they would not be.
-  const buffer = Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  // A view of our own: the decoder hangs a property onto what it is given, and views of a Buffer are
+  // Buffers, where those of a plain Uint8Array would not be.
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   try {
-    return packr.unpack(buffer)
+    return packr.unpack(view)
   } catch (cause) {
     throw malformed(what, messageOf(cause))
   }

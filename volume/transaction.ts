@@ -10,8 +10,9 @@ import { hash } from 'node:crypto'
 import type { OriginId, SourceId, Uid } from '../protocol/ids.ts'
 import { newUid } from '../protocol/ids.ts'
 import { encodeRows } from '../protocol/row-codec.ts'
+import { CLOCK_STEP_MAX_MS } from '../protocol/limits.ts'
 import type { Row } from '../protocol/rows.ts'
-import { msOfHlc, nextHlc } from '../protocol/stamps.ts'
+import { hlcOfMs, nextHlc } from '../protocol/stamps.ts'
 import type { Hlc } from '../protocol/stamps.ts'
 import { bufferOf } from './names/database.ts'
 import type { Names } from './names/names.ts'
@@ -126,13 +127,39 @@ export class Transaction {
     return this.self.last_node
   }
 
+  /** The largest stamp of the operation so far; of nothing: the last one that was given here. */
+  get largestStamp(): Hlc {
+    return this.#largest === 0 ? this.self.hlc : this.#largest
+  }
+
   /** Takes note of a row of the operation: its stamp, and where it is our own the row itself. */
   note(row: Row): void {
     if (this.isLocal) this.written.push(row)
     if (row.hlc > this.#largest) this.#largest = row.hlc
   }
 
-  touchSelf(): void {
+  /** A received stamp moves our clock, but not far beyond the wall's (replication.md 2.6). */
+  receive(hlc: Hlc): void {
+    const bound = hlcOfMs(this.names.environment.nowMs() + CLOCK_STEP_MAX_MS)
+    const received = Math.min(hlc, bound)
+    if (received <= this.self.hlc) return
+    this.self.hlc = received
+    this.#dirty = true
+  }
+
+  /** Writes go on as another incarnation: its operations count from 1. */
+  become(origin: number): void {
+    this.names.origins.include(this.self.origin, this.self.seq)
+    this.self.origin = origin
+    this.self.seq = 0
+    this.self.chain = Buffer.alloc(CHAIN_BYTES)
+    this.enter(origin, 1)
+    this.#dirty = true
+  }
+
+  setAnomalies(count: number): void {
+    if (this.self.anomalies === count) return
+    this.self.anomalies = count
     this.#dirty = true
   }
 
@@ -146,7 +173,10 @@ export class Transaction {
   /** Ends our own operation: takes its seq and appends it to the log; nothing when nothing was written. */
   finishOwn(): void {
     if (this.written.length === 0 && this.changes.isEmpty) return
-    if (this.written.length === 0) return this.#append({ whole: false, rows: NO_ROWS })
+    if (this.written.length === 0) {
+      this.seq = 0
+      return this.#append({ whole: false, rows: NO_ROWS })
+    }
     const rows = encodeRows(this.written)
     this.self.seq = this.seq
     const chained = Buffer.concat([bufferOf(this.self.chain), rows])
@@ -181,7 +211,7 @@ export class Transaction {
       this.seq,
       whole ? 1 : 0,
       this.source,
-      this.#largest === 0 ? this.self.hlc : this.#largest,
+      this.largestStamp,
       this.self.log_bytes,
       rows,
       changes,
@@ -192,6 +222,3 @@ export class Transaction {
     this.#dirty = true
   }
 }
-
-/** Milliseconds since 1970 of the newest stamp here; never behind what was written. */
-export const writtenMs = (self: SelfRow): number => msOfHlc(self.hlc)

@@ -193,6 +193,8 @@ export interface LogEntry {
   readonly lseq: Lseq
   readonly origin: OriginId
   readonly seq: number
+  /** Whether `rows` are all rows of the operation as its origin wrote them: only such are relayed. */
+  readonly whole: boolean
   readonly source: SourceId
   readonly hlc: Hlc
   /** The operation's original rows as `row-codec.ts` encodes them; empty when only the view changed. */

@@ -41,14 +41,15 @@ export function memberOf(rows: MemberRows, node: NodeId): MemberRecord | null {
 }
 
 /**
- * Writes a member's row if it says anything new; fields of later versions in it stay, and so does the time
- * it joined.
+ * Writes a member's row if it says anything new. Fields of later versions in it stay, and so does the time
+ * it joined; one that was removed does not come back by writing itself again.
  * @returns whether something was written
  */
 export function writeMember(rows: MemberRows, record: MemberRecord, by: Caller): boolean {
   const before = rows.config(memberKey(record.node))
-  const joinedMs = memberOf(rows, record.node)?.joinedMs ?? record.joinedMs
-  const value = encodeMember({ ...record, joinedMs }, before)
+  const known = memberOf(rows, record.node)
+  if (known?.state === 'removed') return false
+  const value = encodeMember({ ...record, joinedMs: known?.joinedMs ?? record.joinedMs }, before)
   if (before !== null && value.equals(before)) return false
   rows.setConfig(new Map([[memberKey(record.node), value]]), by)
   return true

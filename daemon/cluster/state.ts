@@ -66,6 +66,7 @@ interface View {
   readonly bucketByStream: ReadonlyMap<StreamId, BucketState>
   /** How many destroys of a name are known (rule 4). */
   readonly generationByName: ReadonlyMap<BucketName, number>
+  readonly destroyed: ReadonlySet<string>
   readonly accessKeyById: ReadonlyMap<string, AccessKeyRecord>
   readonly members: readonly MemberRecord[]
 }
@@ -97,6 +98,11 @@ export class ClusterState {
 
   bucketOfStream(stream: StreamId): BucketState | null {
     return this.#now().bucketByStream.get(stream) ?? null
+  }
+
+  /** Whether a row says that this bucket was destroyed: only then may its files go. */
+  isDestroyed(stream: StreamId): boolean {
+    return this.#now().destroyed.has(stream)
   }
 
   /** The generation that a bucket of this name would get now. */
@@ -180,6 +186,7 @@ function readView(volume: ClusterVolume, log: Pick<Logger, 'warning'>): View {
     bucketByName: chooseByName(bucketByStream.values()),
     bucketByStream,
     generationByName,
+    destroyed: dead,
     accessKeyById: new Map(keys.map((key) => [key.id, key])),
     members: records(MEMBER_PREFIX, parseMember).filter(({ state }) => state === 'active'),
   }

@@ -46,7 +46,7 @@ export function authenticate(
   if (authorization === undefined) return verifyPresigned(request, verification)
   if (!authorization.startsWith('AWS4-HMAC-SHA256')) {
     throw new S3Error(
-      authorization.startsWith('AWS4-') ? 'NotImplemented' : 'AccessDenied',
+      'AccessDenied',
       'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
     )
   }

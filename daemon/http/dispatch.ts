@@ -4,7 +4,12 @@
  * Operations are a table; what S3 has and this does not is a list, so that such a request is refused and
  * never mistaken for its plainer brother (`PUT ?acl` is not a PUT of the object).
  */
-import { parseBucketName, parseObjectKey, type BucketName } from '../../protocol/ids.ts'
+import {
+  parseBucketName,
+  parseObjectKey,
+  type BucketName,
+  type ObjectKey,
+} from '../../protocol/ids.ts'
 import { mayKnow } from '../../protocol/policy.ts'
 import type { Verb } from '../../protocol/records.ts'
 import { accessDenied, authorize } from './authorize.ts'
@@ -134,7 +139,7 @@ export async function dispatch(exchange: Exchange): Promise<void> {
     case 'object': {
       const name = parseBucketName(request.bucket)
       const bucket = existingBucket(backend, name)
-      const key = parseObjectKey(request.key)
+      const key = objectKey(request.key)
       const { publicAccess } = bucket
       authorize(exchange.principal, operation.verb, { bucket: name, key, publicAccess })
       return operation.run(exchange, { level: 'object', name, bucket, key })
@@ -165,6 +170,12 @@ function findOperation(request: S3Request): Operation {
     'MethodNotAllowed',
     'The specified method is not allowed against this resource.',
   )
+}
+
+/** Any bytes but NUL, which neither XML nor a file name can carry. @throws ShoalError, S3Error */
+function objectKey(bytes: string): ObjectKey {
+  if (bytes.includes('\0')) throw new S3Error('InvalidArgument', 'A key may not have a NUL byte.')
+  return parseObjectKey(bytes)
 }
 
 const levelOf = (request: S3Request): 'bucket' | 'object' =>

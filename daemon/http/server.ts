@@ -37,6 +37,8 @@ export interface HttpServerOptions {
   /** 0 = any free one. */
   readonly port: number
   readonly backend: HttpBackend
+  /** For tests; HEADERS_MAX_MS else. */
+  readonly headersMaxMs?: number
 }
 
 export interface HttpServer {
@@ -51,7 +53,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const handler = new RequestHandler(options.backend)
   const server = createServer({
     maxHeaderSize: HEADER_MAX_BYTES,
-    headersTimeout: HEADERS_MAX_MS,
+    headersTimeout: options.headersMaxMs ?? HEADERS_MAX_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     // Uploads may take hours; `receive.ts` and `send.ts` see that they get on.
     requestTimeout: 0,
@@ -187,18 +189,27 @@ function addressOf(server: Server, host: string): string {
 const isAddressInfo = (address: AddressInfo | string | null): address is AddressInfo =>
   address !== null && typeof address === 'object'
 
-function closerOf(server: Server, backend: HttpBackend): HttpServer['close'] {
+/** How often connections that have become idle are looked for while closing. */
+const CLOSING_CHECK_MS = 50
+
+function closerOf(server: Server, { environment }: HttpBackend): HttpServer['close'] {
   let closing: Promise<void> | null = null
   return ({ graceMs }) => {
     closing ??= new Promise((resolve) => {
-      const cancel = backend.environment.after(graceMs, () => {
+      let cancelCheck = (): void => {}
+      const closeIdle = (): void => {
+        server.closeIdleConnections()
+        cancelCheck = environment.after(CLOSING_CHECK_MS, closeIdle)
+      }
+      const cancelGrace = environment.after(graceMs, () => {
         server.closeAllConnections()
       })
       server.close(() => {
-        cancel()
+        cancelCheck()
+        cancelGrace()
         resolve()
       })
-      server.closeIdleConnections()
+      closeIdle()
     })
     return closing
   }

@@ -92,7 +92,7 @@ export class Pusher {
   #batches(entries: readonly LogEntry[]): void {
     const { volume, push } = this.#options
     const { origin } = volume.identity()
-    const own = entries.filter((entry) => entry.origin === origin && entry.rows.length > 0)
+    const own = entries.filter((entry) => entry.origin === origin && entry.whole)
     if (own.length === 0) return
     const vector = volume.vector()
     for (const operations of runsOf(own)) {

@@ -61,6 +61,8 @@ export class OpenFile {
   backingId = 0
   publication: Publication | null = null
   isChanging = false
+  /** A mapping outlived the last close (rule 18). */
+  isMapped = false
   /** Its last name was removed through this mount. */
   isUnlinkedHere = false
   /** Another machine replaced it while it was open: the inode has a newer node id. */

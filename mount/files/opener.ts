@@ -7,6 +7,7 @@ import { constants } from 'node:os'
 import { truncateSync, writeFileSync } from 'node:fs'
 import { ShoalError } from '../../protocol/errors.ts'
 import type { Hash } from '../../protocol/ids.ts'
+import type { MadeNode, Slot } from '../../volume/volume.ts'
 import { KernelError } from '../errno.ts'
 import { planOpen } from '../handles.ts'
 import type { OpenStep, Wish } from '../handles.ts'
@@ -39,11 +40,36 @@ export class Opener {
     let file: OpenFile | null = null
     try {
       file = this.#files.get(nodeId) ?? this.#load(nodeId)
+      this.#refuseStale(file, wish)
       this.#advance(file, wish, then)
     } catch (cause) {
       then.failed(cause)
     }
-    if (file !== null) this.#files.discardIfIdle(file)
+    // Nobody took it: what was prepared for nothing goes again.
+    if (file !== null && !file.isInUse) this.#settler.settle(file)
+  }
+
+  /** A file that was not there: its row and its staging file in one transaction (rule 16). */
+  create(slot: Slot, made: MadeNode): OpenFile {
+    const { volume, caller, inodes } = this.#stores
+    const path = this.#files.takeStaging()
+    try {
+      const rows = volume.createStaged(slot, made, path, caller)
+      const source = openStaging(path, rows.staging, rows.mtime)
+      const file = new OpenFile(inodes.nodeIdOf(rows.ino), rows, source)
+      this.#files.add(file)
+      return file
+    } catch (cause) {
+      this.#files.retire({ path })
+      throw cause
+    }
+  }
+
+  /** How a file that was just created is opened. */
+  newFileMode(file: OpenFile, writesBytes: boolean): 'cached' | 'pass' {
+    if (this.#files.abilities(file).passthrough) return 'pass'
+    if (writesBytes) makeWritable(file.staging, true)
+    return 'cached'
   }
 
   /** A content has come, or will not. */
@@ -52,13 +78,12 @@ export class Opener {
     this.#waitingByHash.delete(hash)
     for (const file of waiting ?? []) {
       if (error === null) {
-        const { head } = this.#stores.volume.attributes(file.ino) ?? {}
-        if (head !== undefined) file.source = this.#contentSource(hash, file)
+        this.#attempt(file, () => {
+          file.source = this.#fetchedSource(file)
+        })
+      } else {
+        this.#finish(file, new ShoalError('missing-content', 'open a file', { why: error }))
       }
-      this.#finish(
-        file,
-        error === null ? null : new ShoalError('missing-content', 'open a file', { why: error }),
-      )
     }
   }
 
@@ -109,7 +134,7 @@ export class Opener {
   #prepare(file: OpenFile, wish: Wish, mode: 'cached' | 'pass'): void {
     if (!wish.write) return
     const { staging } = file
-    if (staging.record === null) {
+    if (staging.record === null && !file.isUnlinkedHere) {
       staging.record = this.#stores.volume.stage(file.ino, staging.path, this.#stores.caller)
     }
     if (mode === 'cached') makeWritable(staging, true)
@@ -117,6 +142,14 @@ export class Opener {
     if (wish.truncate && staging.clock.sizeBytes > 0) {
       truncateSync(staging.path, 0)
       staging.clock.refresh(staging.fd)
+    }
+  }
+
+  /** An old version is not edited: the kernel looks the name up again and finds the new node id. */
+  #refuseStale(file: OpenFile, wish: Wish): void {
+    if (!wish.write || file.source.kind === 'staging') return
+    if (!this.#stores.inodes.isCurrent(file.nodeId)) {
+      throw new KernelError(constants.errno.ESTALE, 'another machine replaced the file')
     }
   }
 
@@ -152,10 +185,10 @@ export class Opener {
     }
   }
 
-  #contentSource(hash: Hash, file: OpenFile): Source {
-    const held = this.#stores.contents.hold(hash)
-    const sizeBytes = file.source.kind === 'missing' ? file.source.content.size : 0
-    return { kind: 'content', held, sizeBytes }
+  #fetchedSource({ source }: OpenFile): Source {
+    if (source.kind !== 'missing') return source
+    const held = this.#stores.contents.hold(source.content.hash)
+    return { kind: 'content', held, sizeBytes: source.content.size }
   }
 
   #fetch(file: OpenFile): void {
@@ -181,10 +214,11 @@ export class Opener {
   #replaceSource(file: OpenFile, path: string, isEmptied: boolean): void {
     const { volume, caller } = this.#stores
     const record = volume.stage(file.ino, path, caller)
+    file.seen = volume.attributes(file.ino) ?? file.seen
     const staging = openStaging(path, record, file.seen.mtime)
     file.close()
     file.source = staging
-    if (isEmptied && file.seen.size > 0) staging.clock.unmark()
+    if (isEmptied && file.seen.size > 0) staging.clock.touch(staging.fd)
   }
 
   #copy(file: OpenFile): void {
@@ -244,7 +278,7 @@ export class Opener {
     file.isChanging = false
     if (failure === null) file.resume()
     else file.refuse(failure)
-    this.#files.discardIfIdle(file)
+    if (!file.isInUse) this.#settler.settle(file)
   }
 }
 

@@ -8,7 +8,9 @@
  */
 import { constants } from 'node:os'
 import type { Environment } from '../../protocol/environment.ts'
+import type { Hash } from '../../protocol/ids.ts'
 import { INLINE_MAX_BYTES } from '../../protocol/limits.ts'
+import type { Time } from '../../protocol/stamps.ts'
 import { KernelError } from '../errno.ts'
 import { planSettlement } from '../handles.ts'
 import type { PublisherResult } from '../messages.ts'
@@ -78,10 +80,18 @@ export class Settler {
       this.#graceByFile.delete(file)
       file.flushed = 0
       if (file.source.kind === 'staging' && file.publication === null && !file.isChanging) {
-        this.#settleStaging(file, file.source)
+        this.#trySettling(file, file.source)
       }
     }
     this.#files.discardIfIdle(file)
+  }
+
+  /** Whether nothing is being committed. */
+  canCallOff({ publication }: OpenFile): boolean {
+    return (
+      publication === null ||
+      (!publication.snapshot && !this.#stores.latches.isCommitting(publication.latch))
+    )
   }
 
   /** Stops a publication that has not begun to commit. @returns false when it goes on */
@@ -97,12 +107,23 @@ export class Settler {
     return true
   }
 
+  /**
+   * Rule 17: whether what was closed is still on its way into the store; then `retry` is called later.
+   * Nobody may see the name move before the bytes that were written under it.
+   */
+  defers(file: OpenFile, retry: () => void): boolean {
+    if (file.source.kind !== 'staging' || file.isMapped) return false
+    const isPending =
+      file.publication !== null
+        ? !file.publication.snapshot && !this.#retryByFile.has(file)
+        : file.source.record?.state === 'closed'
+    if (isPending) file.waiting.push({ retry, fail: retry })
+    return isPending
+  }
+
   /** Publishes a copy of what is in a file that is still open. `done` is called however it ends. */
   snapshot(file: OpenFile, done: () => void): void {
-    const again = (): void => {
-      done()
-    }
-    file.waiting.push({ retry: again, fail: again })
+    file.waiting.push({ retry: done, fail: done })
     if (file.publication === null) this.#publish(file, file.staging, true)
   }
 
@@ -133,10 +154,22 @@ export class Settler {
       if (file.writers === 0 || file.source.kind !== 'staging') continue
       file.flushed = 0
       this.record(file, file.source)
+      file.resume()
     }
     for (const [file, retry] of this.#retryByFile) {
       if (now < retry.dueMs || file.publication !== null) continue
       this.settle(file)
+    }
+  }
+
+  /** RELEASE has nobody to report to: what fails here is tried again. */
+  #trySettling(file: OpenFile, staging: StagingSource): void {
+    try {
+      this.#settleStaging(file, staging)
+      if (file.publication === null) file.resume()
+    } catch (cause) {
+      this.#stores.log('settle a closed file', cause)
+      this.#retryLater(file)
     }
   }
 
@@ -145,6 +178,7 @@ export class Settler {
     const state = {
       isChanged: staging.clock.isChanged,
       isNew: file.isNew,
+      isMapped: file.isMapped,
       isUnlinkedHere: file.isUnlinkedHere,
       sizeBytes: staging.clock.sizeBytes,
     }
@@ -217,32 +251,39 @@ export class Settler {
       this.#retryLater(file)
       return
     }
+    staging.clock.refresh(staging.fd)
+    const isChanged = staging.clock.isChanged || file.isNew
     staging.clock.mark(staging.fd)
     const { mtime } = staging.clock
     file.publication = { latch, snapshot }
-    this.#stores.publisher.send({ type: 'publish', latch, record, mtime, snapshot }, (result) => {
-      this.#stores.latches.giveBack(latch)
-      if (file.publication?.latch === latch) this.#published(file, result, mtime)
-    })
+    this.#stores.publisher.send(
+      { type: 'publish', latch, record, mtime, snapshot, isChanged },
+      (result) => {
+        this.#stores.latches.giveBack(latch)
+        if (file.publication?.latch === latch) this.#published(file, result, mtime)
+      },
+    )
   }
 
-  #published(
-    file: OpenFile,
-    result: PublisherResult,
-    mtime: StagingSource['clock']['mtime'],
-  ): void {
+  #published(file: OpenFile, result: PublisherResult, mtime: Time): void {
+    const wasSnapshot = file.publication?.snapshot === true
     file.publication = null
     const { staging } = file
     switch (result.type) {
       case 'published':
         this.#retryByFile.delete(file)
         file.isNew = false
+        file.isMapped = false
         this.#keepTime(file, staging, mtime)
-        if (result.outcome === 'renamed') this.#becomeContent(file, staging, result)
-        else staging.record = null
+        if (result.outcome === 'renamed') this.#becomeContent(file, staging, result.hash)
+        else if (!wasSnapshot) staging.record = null
+        break
+      case 'unchanged':
+        file.isMapped = false
         break
       case 'mapped':
         file.isNew = false
+        file.isMapped = true
         this.#retryLater(file)
         break
       case 'failed':
@@ -261,22 +302,14 @@ export class Settler {
   }
 
   /** Somebody set the mtime while the publisher hashed: the version has the one of before. */
-  #keepTime(
-    file: OpenFile,
-    staging: StagingSource,
-    published: StagingSource['clock']['mtime'],
-  ): void {
+  #keepTime(file: OpenFile, staging: StagingSource, published: Time): void {
     const [seconds, nanoseconds] = staging.clock.mtime
     if (seconds === published[0] && nanoseconds === published[1]) return
     if (staging.clock.isChanged) return
     this.#stores.volume.setAttributes(file.ino, { mtime: staging.clock.mtime }, this.#stores.caller)
   }
 
-  #becomeContent(
-    file: OpenFile,
-    staging: StagingSource,
-    { hash }: Extract<PublisherResult, { type: 'published' }>,
-  ): void {
+  #becomeContent(file: OpenFile, staging: StagingSource, hash: Hash): void {
     const held = holdRenamed(staging, hash, this.#stores.contents.path(hash))
     file.source = { kind: 'content', held, sizeBytes: staging.clock.sizeBytes }
     this.#files.noteRenamed(file, hash)

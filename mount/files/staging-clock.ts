@@ -68,12 +68,12 @@ export class StagingClock {
     this.#rewind(fd)
   }
 
-  /** We changed the file ourselves, and its mtime is not to be taken for a new one. */
-  touch(fd: number, mtime: Time): void {
+  /** We changed the file just now, however its mtime looks. */
+  touch(fd: number): void {
     this.refresh(fd)
     this.#isChanged = true
-    this.#mtime = mtime
-    this.#ctime = mtime
+    this.#mtime = timeOf(this.#mark)
+    this.#ctime = this.#mtime
   }
 
   /** What is in the file now counts as published; later writes show as a change. */

@@ -5,7 +5,7 @@
  * - directories with the same merge token are one: made in place on several machines (no token), or moved
  *   there together (the token is the class that moved). A displaced directory merges with nothing.
  * - of several directories the one with the oldest place keeps the bare name; the others, and then the file,
- *   get `name~` and digits.
+ *   get `name~` and the last eight digits of their id, or more digits where that is taken.
  * - files: the newest of place and content wins, the rest are shadows: versions of that path, not listed.
  *
  * Over HTTP a file and a directory of one name are both there under their bare names (`a` and `a/...`);
@@ -41,9 +41,8 @@ export interface SlotEntry {
   readonly shadows: readonly Uid[]
 }
 
-// Digits come from the random half of an id: its first half is a time, which things made together share.
-const RANDOM_DIGITS_START = 16
-const SUFFIX_DIGITS_MIN = 6
+// The last digits of an id are random; the first are a time, which things made together share.
+const SUFFIX_DIGITS_MIN = 8
 
 /**
  * The entries of one slot; the first has the bare name.
@@ -119,10 +118,9 @@ function suffixed(
   node: Uid,
   { isTaken, given }: { isTaken: (name: Name) => boolean; given: ReadonlySet<string> },
 ): Name {
-  const digits = node.slice(RANDOM_DIGITS_START) + node.slice(0, RANDOM_DIGITS_START)
   for (let length = SUFFIX_DIGITS_MIN; ; length++) {
     // Somebody may own even the name with all digits; then `~` is appended until nobody does.
-    const name = newName(`${slot}~${digits.slice(0, length).padEnd(length, '~')}`)
+    const name = newName(`${slot}~${node.slice(-length).padEnd(length, '~')}`)
     if (!isTaken(name) && !given.has(name)) return name
   }
 }

@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto'
 import {
   chmodSync,
   createReadStream,
-  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -36,12 +35,27 @@ export class Cluster {
   readonly a: TestMachine = new TestMachine('a')
   readonly b: TestMachine = new TestMachine('b')
 
+  readonly #portsByMachine = new Map<TestMachine, readonly string[]>()
+
   /** Both up, one bucket with an app, joined. */
   async open(): Promise<void> {
-    await Promise.all([this.a.up(), this.b.up()])
+    for (const machine of [this.a, this.b]) {
+      const { http, peer, dashboard } = await machine.up()
+      const ports = Object.entries({ http, peer, dashboard }).flatMap(([name, url]) => [
+        `--${name}`,
+        new URL(url).host,
+      ])
+      this.#portsByMachine.set(machine, ports)
+    }
     await this.a.shoal('create', BUCKET, '--app', APP)
     const token = (await this.a.shoal('invite')).trim()
     await this.b.shoal('join', token)
+  }
+
+  /** Starts a machine again that ran before, on the same ports, as real machines do. */
+  async upAgain(machine: TestMachine): Promise<void> {
+    const ports = this.#portsByMachine.get(machine) ?? []
+    await machine.up(ports)
   }
 
   async cleanUp(): Promise<void> {
@@ -56,7 +70,7 @@ export class Cluster {
   }
 
   /** The SDK as the app on that machine would have it. */
-  async storage(machine: TestMachine, bucket = BUCKET): Promise<Storage> {
+  async storage(machine: TestMachine, bucket: string = BUCKET): Promise<Storage> {
     const printed = parseEnvironment(await machine.shoal('env', '--app', APP))
     return new Storage(bucket, {
       endpoint: machine.addresses().http,
@@ -90,27 +104,23 @@ async function getOrNull(storage: Storage, key: string): Promise<Buffer | null> 
   }
 }
 
-/** What a folder holds, one line an entry: kind, mode, size, mtime in milliseconds, target or hash. */
+/** What a folder holds, one line an entry: kind, mode, mtime to the nanosecond, target or hash. */
 export async function describeTree(folder: string): Promise<string[]> {
   const lines: string[] = []
   for (const path of pathsBelow(folder)) {
-    const found = lstatSync(path)
-    const name = relative(folder, path)
-    const mode = (found.mode & 0o7777).toString(8)
-    const modified = Math.round(found.mtimeMs)
-    if (found.isSymbolicLink()) lines.push(`${name} link ${readlinkSync(path)}`)
-    else if (found.isDirectory()) lines.push(`${name} folder ${mode}`)
-    else lines.push(`${name} file ${mode} ${found.size} ${modified} ${await hashFile(path)}`)
+    const found = lstatSync(path, { bigint: true })
+    const mode = (Number(found.mode) & 0o7777).toString(8)
+    const start = `${relative(folder, path)} ${found.mtimeNs}`
+    if (found.isSymbolicLink()) lines.push(`${start} link ${readlinkSync(path)}`)
+    else if (found.isDirectory()) lines.push(`${start} folder ${mode}`)
+    else lines.push(`${start} file ${mode} ${found.size} ${await hashFile(path)}`)
   }
   return lines.sort()
 }
 
-export function pathsBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name)
-    return entry.isDirectory() ? [path, ...pathsBelow(path)] : [path]
-  })
-}
+/** Everything below a folder, at any depth. */
+export const pathsBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name))
 
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256')
@@ -224,5 +234,3 @@ export async function plain(
 /** The code in an S3 error answer. */
 export const codeOf = ({ body }: Plain): string =>
   /<Code>([^<]*)<\/Code>/.exec(body.toString())?.[1] ?? ''
-
-export const isBuilt = (program: string): boolean => existsSync(program)

@@ -82,10 +82,11 @@ describe('what one machine stores', () => {
   })
 })
 
-describe('a presigned URL', () => {
-  const move = (url: string, machine: { addresses(): { http: string } }): string =>
-    url.replace(/^http:\/\/[^/]+/, machine.addresses().http)
+/** The same URL, asked of that machine. */
+const move = (url: string, machine: { addresses(): { http: string } }): string =>
+  url.replace(/^http:\/\/[^/]+/, machine.addresses().http)
 
+describe('a presigned URL', () => {
   test('works from both machines, by SDK and by command', async () => {
     await onA.put('url/picture.jpg', 'picture')
     await arrives(onB, 'url/picture.jpg', 'picture')

@@ -71,13 +71,7 @@ export class StreamedUpload implements Upload {
   abort(): void {
     if (this.#state === 'aborted') return
     this.#state = 'aborted'
-    // while a write is under way, the lease test would find our own descriptor
-    void this.#writing
-      .catch(() => undefined)
-      .then(() => {
-        this.#close()
-        if (this.#file !== null) this.#staging.giveBack(this.#file)
-      })
+    void this.#giveUp()
   }
 
   #assertOpen(): void {
@@ -121,6 +115,13 @@ export class StreamedUpload implements Upload {
     this.#assertOpen()
     this.#close()
     this.#staging.markSynced(this.#file)
+  }
+
+  async #giveUp(): Promise<void> {
+    // while a write is under way, the lease test would find our own descriptor
+    await this.#writing.catch(() => undefined)
+    this.#close()
+    if (this.#file !== null) this.#staging.giveBack(this.#file)
   }
 
   #close(): void {

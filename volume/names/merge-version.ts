@@ -9,9 +9,9 @@ import type { VersionRow } from '../../protocol/rows.ts'
 import type { Stamp } from '../../protocol/stamps.ts'
 import type { Transaction } from '../transaction.ts'
 import { blobOfContext, blobOfStamps, FILE, textOfMap } from './columns.ts'
-import { mayReviveInode } from './doubts.ts'
+import { isInodeAnomalous } from './doubts.ts'
 import { readHeads } from './heads.ts'
-import { idOfUid, nodesOfInode } from './nodes.ts'
+import { idOfUid, isKnown, nodesOfInode } from './nodes.ts'
 import { bytesOfRaw } from '../../protocol/ids.ts'
 import { IN_DOUBT, placeInRow, show } from './placement.ts'
 
@@ -40,9 +40,8 @@ export function mergeVersion(transaction: Transaction, row: VersionRow): boolean
   const shown = standing[0]
   if (shown !== undefined) setHead(transaction, ino, shown.dot, row.hlc)
   takeNoteOfContent(transaction, row)
-  if (transaction.self.anomalies > 0 || (heads.length > 0 && mayReviveInode(transaction, ino))) {
-    transaction.viewInDoubt = true
-  } else if (heads.length === 0 && !transaction.isLocal) showNames(transaction, ino, row.hlc)
+  if (transaction.self.anomalies > 0 && isInodeAnomalous(names, ino)) transaction.viewInDoubt = true
+  else showNames(transaction, ino, row.hlc)
   return true
 }
 
@@ -78,12 +77,14 @@ function setHead(transaction: Transaction, ino: number, dot: Stamp, changed: num
   changes.touched(ino, FILE, 'content')
 }
 
-/** The first version of an inode: its names are shown from now on (rule 9). */
+/**
+ * The first version of an inode: its names are shown from now on (rule 9). A version of an inode whose
+ * names are all deleted may bring one back.
+ */
 function showNames(transaction: Transaction, ino: number, hlc: number): void {
-  let tombstones = 0
-  for (const node of nodesOfInode(transaction.names, ino)) {
-    if (node.hlc === 0) continue
-    tombstones += node.deleted
+  const nodes = nodesOfInode(transaction.names, ino).filter(isKnown)
+  if (nodes.length > 0 && nodes.every((node) => node.deleted !== 0)) transaction.viewInDoubt = true
+  for (const node of nodes) {
     if (node.deleted !== 0 || node.view_key !== null) continue
     const to = placeInRow(transaction, {
       ...node,
@@ -95,7 +96,6 @@ function showNames(transaction: Transaction, ino: number, hlc: number): void {
     if (to === IN_DOUBT) transaction.viewInDoubt = true
     else show(transaction, node, to, hlc)
   }
-  if (tombstones > 0 && mayReviveInode(transaction, ino)) transaction.viewInDoubt = true
 }
 
 /** Rule 15: what is not known to be on disk is written down with the first row that refers to it. */

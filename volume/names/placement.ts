@@ -10,7 +10,7 @@ import type { Hlc } from '../../protocol/stamps.ts'
 import type { Transaction } from '../transaction.ts'
 import type { ShownPlace } from './change-set.ts'
 import { DIRECTORY, FILE, SYMLINK } from './columns.ts'
-import { isShownDirectory, nodeById, viewKey } from './nodes.ts'
+import { isShownDirectory, nodeById, representativeOf, viewKey } from './nodes.ts'
 
 export interface Placed {
   readonly id: number
@@ -33,12 +33,19 @@ export function placeInRow(
   if (node.deleted) return null
   const needsContent = node.kind === FILE || node.kind === SYMLINK
   if (needsContent && !node.hasHead && !hasStaging(transaction, node.ino)) return null
-  if (!transaction.trustsParent(node.parent)) {
-    const parent = nodeById(transaction.names, node.parent)
-    if (parent === undefined || parent.deleted !== 0 || !isShownDirectory(parent)) return IN_DOUBT
-  }
-  const place = { parent: node.parent, key: viewKey(node.name, node.kind) }
+  const parent = shownParent(transaction, node.parent)
+  if (parent === null) return IN_DOUBT
+  const place = { parent, key: viewKey(node.name, node.kind) }
   return !transaction.isLocal && isTaken(transaction, place, node.id) ? IN_DOUBT : place
+}
+
+/** The directory that stands for a parent; null where it is deleted, unknown or not shown. */
+function shownParent(transaction: Transaction, id: number): number | null {
+  if (transaction.trustsParent(id)) return id
+  const parent = nodeById(transaction.names, id)
+  if (parent === undefined || parent.deleted !== 0) return null
+  if (isShownDirectory(parent)) return id
+  return representativeOf(transaction.names, id)
 }
 
 /** Rule 9: a file without a version is shown only where its staging is. */

@@ -59,7 +59,7 @@ CREATE TABLE config(
 CREATE TABLE opaque(
   key BLOB PRIMARY KEY, bytes BLOB NOT NULL, hlc INT NOT NULL, origin INT NOT NULL, seq INT NOT NULL);
 
-CREATE TABLE anomaly(node INTEGER PRIMARY KEY, why TEXT NOT NULL, parent INT, name BLOB, class INT);
+CREATE TABLE anomaly(node INTEGER PRIMARY KEY, why INT NOT NULL, parent INT NOT NULL, name BLOB NOT NULL, class INT);
 CREATE INDEX anomaly_slot ON anomaly(parent, name);
 
 CREATE TABLE log(
@@ -73,7 +73,7 @@ CREATE INDEX staging_inode ON staging(ino);
 CREATE TABLE unsynced(hash BLOB PRIMARY KEY, size INT NOT NULL, format INT NOT NULL) WITHOUT ROWID;
 CREATE TABLE want(hash BLOB PRIMARY KEY, size INT NOT NULL, format INT NOT NULL, lseq INT NOT NULL) WITHOUT ROWID;
 CREATE TABLE request(id TEXT PRIMARY KEY, ino INT NOT NULL, hlc INT NOT NULL, origin INT NOT NULL,
-  created INT NOT NULL, madeMs INT NOT NULL) WITHOUT ROWID;
+  created INT NOT NULL, made_ms INT NOT NULL) WITHOUT ROWID;
 `
 
 /**

@@ -1,6 +1,71 @@
-/** placeholder, replaced below */
+/**
+ * What users see where the fast path is in doubt: the view of `protocol/view.ts` over the rows at hand,
+ * written into the shown places, the counters, the anomalies and the log's changes.
+ */
 import type { Transaction } from '../transaction.ts'
-import { ShoalError } from '../../protocol/errors.ts'
+import {
+  countAnomalies,
+  eraseAnomaly,
+  readAnomalies,
+  sameAnomaly,
+  writeAnomaly,
+} from './anomalies.ts'
+import type { Anomaly } from './anomalies.ts'
+import { nodesAfter, ROOT } from './nodes.ts'
+import type { NodeRow } from './nodes.ts'
+import type { Names } from './names.ts'
+import { samePlace, show, shownPlace } from './placement.ts'
+import type { Seen } from './view-rows.ts'
+import { seeNodes } from './view-rows.ts'
+
+const ROWS_PER_READ = 1000
+
+/** Brings shown places up to date if the operation has put them in doubt. */
 export function settleView(transaction: Transaction): void {
-  if (transaction.viewInDoubt) throw new ShoalError('unsupported', 'resolve an anomaly')
+  if (!transaction.viewInDoubt) return
+  transaction.viewInDoubt = false
+  const nodes = readAllNodes(transaction.names)
+  write(transaction, nodes, seeNodes(transaction.names, nodes))
+}
+
+function readAllNodes(names: Names): Map<number, NodeRow> {
+  const nodes = new Map<number, NodeRow>()
+  for (let after = ROOT; ; ) {
+    const page = nodesAfter(names, after, ROWS_PER_READ)
+    for (const node of page) nodes.set(node.id, node)
+    const last = page.at(-1)
+    if (last === undefined) return nodes
+    after = last.id
+  }
+}
+
+/** Writes what has changed: first what leaves its place, so that no two nodes ever hold one. */
+function write(
+  transaction: Transaction,
+  nodes: ReadonlyMap<number, NodeRow>,
+  seen: ReadonlyMap<number, Seen>,
+): void {
+  const hlc = transaction.largestStamp
+  const moved = [...nodes.values()].filter(
+    (node) => !samePlace(shownPlace(node), seen.get(node.id)?.place ?? null),
+  )
+  for (const node of moved) show(transaction, node, null, hlc)
+  for (const node of moved) {
+    const place = seen.get(node.id)?.place ?? null
+    if (place !== null) show(transaction, { ...node, view_parent: null, view_key: null }, place, hlc)
+  }
+  writeAnomalies(transaction, seen)
+}
+
+function writeAnomalies(transaction: Transaction, seen: ReadonlyMap<number, Seen>): void {
+  const before = new Map<number, Anomaly>(
+    readAnomalies(transaction.names).map((anomaly) => [anomaly.node, anomaly]),
+  )
+  for (const [node, { anomaly }] of seen) {
+    const earlier = before.get(node) ?? null
+    if (sameAnomaly(earlier, anomaly)) continue
+    if (anomaly === null) eraseAnomaly(transaction, node)
+    else writeAnomaly(transaction, anomaly)
+  }
+  countAnomalies(transaction)
 }

@@ -172,7 +172,7 @@ function remember(
 ): void {
   if (id === undefined) return
   names.db.run(
-    `INSERT INTO request(id, ino, hlc, origin, created, madeMs) VALUES (?, ?, ?, ?, ?, ?)
+    `INSERT INTO request(id, ino, hlc, origin, created, made_ms) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT DO NOTHING`,
     id,
     ino,

@@ -9,6 +9,7 @@ import { isWithin } from '../names/lookup.ts'
 import { mergeRow } from '../names/merge-row.ts'
 import { directoryOf, placeRowOf, ROOT, shownName, uidOfId, uidOfNode } from '../names/nodes.ts'
 import type { NodeRow } from '../names/nodes.ts'
+import { show } from '../names/placement.ts'
 import { membersOf, prepareMove, prepareSlot, shadowsOf } from '../names/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { RenameMode, Slot } from '../volume.ts'
@@ -64,7 +65,7 @@ function exchange(transaction: Transaction, source: NodeRow, target: NodeRow | u
   // The first move would meet the second's name: the index holds one node a key, so it goes in between.
   const sourceName = shownName(source)
   const targetName = shownName(target)
-  transaction.hold(target.id)
+  show(transaction, target, null, 0)
   moveNode(transaction, source, { parent: targetParent, name: targetName })
   moveNode(transaction, target, { parent: sourceParent, name: sourceName })
 }

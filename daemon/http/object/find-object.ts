@@ -8,6 +8,7 @@ import { FIRST_BYTES } from '../body/receive.ts'
 import type { HttpBackend, HttpBucket, HttpContents } from '../backend.ts'
 import { S3Error } from '../errors.ts'
 import { typeByExtension, typeByFirstBytes, UNKNOWN_TYPE } from './content-type.ts'
+import { isHeaderValue } from './stored-headers.ts'
 
 /**
  * How long a request waits for a file that is closed and not yet published (rule 17). Hashing runs at
@@ -47,7 +48,7 @@ export class ContentTypes {
   /** As given, else by extension, else by first bytes, else `application/octet-stream` (rule 37). */
   of(bucket: HttpBucket, key: ObjectKey, version: Version): string {
     const known = version.headers.get('content-type') ?? typeByExtension(key)
-    if (known !== null) return known
+    if (known !== null) return isHeaderValue(known) ? known : UNKNOWN_TYPE
     const cached = this.#typeByHash.get(version.hash)
     if (cached !== undefined) return cached
     const type = this.#typeOfBytes(bucket, version)

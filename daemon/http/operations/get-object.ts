@@ -70,9 +70,10 @@ async function prepare(exchange: Exchange, target: ObjectTarget): Promise<Object
     ...extentOf(range, version.size),
     headers: [
       ...about,
-      ...lengthHeaders(range, version.size),
       ...objectHeaders(exchange, target, version, overrides),
       ...(range.type === 'whole' ? checksumHeaders(request.headers, version) : []),
+      // Last: behind a length Node encodes a disposition again, and then refuses what is not ASCII.
+      ...lengthHeaders(range, version.size),
     ],
   }
 }

@@ -133,7 +133,7 @@ function itemElement(query: Listing, { key, version }: ListItem, withOwner: bool
   const modified = formatIsoDate(seconds * 1000 + Math.floor(nanoseconds / 1_000_000))
   return (
     `<Contents>${textElement('Key', query.show(key))}<LastModified>${modified}</LastModified>` +
-    `<ETag>${`&quot;${version.etag}&quot;`}</ETag><Size>${version.size}</Size>` +
+    `${textElement('ETag', `"${version.etag}"`)}<Size>${version.size}</Size>` +
     `${withOwner ? `<Owner>${OWNER}</Owner>` : ''}<StorageClass>STANDARD</StorageClass></Contents>`
   )
 }

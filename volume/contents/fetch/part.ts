@@ -180,7 +180,7 @@ export class ContentPart implements PartialContent {
     this.#users--
     if (this.#users > 0) return
     const closed = new ShoalError('closed', `read content ${this.hash}`)
-    for (const index of [...this.#waiters.keys()]) {
+    for (const index of this.#waiters.keys()) {
       this.#settle(index, (waiter) => {
         waiter.reject(closed)
       })
@@ -222,15 +222,16 @@ export class ContentPart implements PartialContent {
   #startCheckpoint(): void {
     if (this.#checkpoint !== null) return
     this.#sinceCheckpoint = 0
-    const safe = this.#have.encode()
-    this.#checkpoint = syncData(this.#fd)
-      .then(() => {
-        if (this.#finishing === null) fs.writeFileSync(this.#files.map, safe)
-      })
+    this.#checkpoint = this.#saveBits(this.#have.encode())
       .catch(() => undefined) // a full or failing disk shows itself to `write` and `finish`
       .finally(() => {
         this.#checkpoint = null
       })
+  }
+
+  async #saveBits(safe: Buffer): Promise<void> {
+    await syncData(this.#fd)
+    if (this.#finishing === null) fs.writeFileSync(this.#files.map, safe)
   }
 
   #verify(index: number, bytes: Buffer): void {

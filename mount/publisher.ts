@@ -1,0 +1,134 @@
+/**
+ * The publisher thread: everything about contents that takes long. Hashes closed files and commits them,
+ * copies contents for those who open them to write, inverts those that readers have attached. One task
+ * after another, in the order in which the loop sent them; the loop is woken by the bell.
+ *
+ * Before it hashes, it proves that nobody can still write: a shared mapping outlives close (rule 18). If
+ * somebody can, a copy is published instead, and the loop asks again later.
+ */
+import { closeSync, openSync } from 'node:fs'
+import type { MessagePort } from 'node:worker_threads'
+import type { Environment } from '../protocol/environment.ts'
+import { messageOf } from '../protocol/errors.ts'
+import { openContentStore } from '../volume/contents/store.ts'
+import { copyFile } from '../volume/contents/copy.ts'
+import type { ContentStore, SealedContent } from '../volume/contents/content.ts'
+import { isFreeOf } from '../volume/libc.ts'
+import { openVolume } from '../volume/open.ts'
+import type { Caller, Volume } from '../volume/volume.ts'
+import { errnoOf } from './errno.ts'
+import { Bell, Latches } from './messages.ts'
+import type { PublisherData, PublisherResult, PublisherTask } from './messages.ts'
+
+type Outcome = PublisherResult extends infer Result
+  ? Result extends { readonly id: number }
+    ? Omit<Result, 'id'>
+    : never
+  : never
+type PublishTask = Extract<PublisherTask, { type: 'publish' }>
+
+/** Runs until the loop's port closes. @param data as `process.ts` made it */
+export function runPublisher(data: PublisherData, environment: Environment): void {
+  const { home, stream, node } = data.options
+  const contents = openContentStore({ home, environment })
+  const volume = openVolume({ home, stream, node, contents, environment })
+  const publisher = new Publisher(volume, contents, {
+    caller: { source: data.source },
+    latches: new Latches(data.latches),
+  })
+  const bell = new Bell(data.bell)
+  data.loop.on('message', (task: PublisherTask) => {
+    answer(data.loop, { ...publisher.run(task), id: task.id })
+    bell.ring()
+  })
+  data.loop.on('close', () => {
+    volume.close()
+    contents.close()
+  })
+}
+
+const answer = (port: MessagePort, result: PublisherResult): void => {
+  port.postMessage(result)
+}
+
+class Publisher {
+  readonly #volume: Volume
+  readonly #contents: ContentStore
+  readonly #caller: Caller
+  readonly #latches: Latches
+
+  constructor(
+    volume: Volume,
+    contents: ContentStore,
+    { caller, latches }: { caller: Caller; latches: Latches },
+  ) {
+    this.#volume = volume
+    this.#contents = contents
+    this.#caller = caller
+    this.#latches = latches
+  }
+
+  run(task: PublisherTask): Outcome {
+    try {
+      switch (task.type) {
+        case 'publish':
+          return this.#publish(task)
+        case 'copy':
+          copyFile(this.#contents.path(task.hash), task.to)
+          return { type: 'copied' }
+        case 'invert': {
+          const { hash, path, fd } = task
+          const inverted = this.#contents.invert({ hash, path, fd, close: () => undefined })
+          return { type: 'inverted', path: inverted?.path ?? null }
+        }
+      }
+    } catch (cause) {
+      return { type: 'failed', message: messageOf(cause), errno: errnoOf(cause).errno }
+    }
+  }
+
+  #publish(task: PublishTask): Outcome {
+    const isOurs = !task.snapshot && this.#hasNoWriter(task.record.path)
+    if (!task.isChanged) return { type: isOurs ? 'unchanged' : 'mapped' }
+    if (!isOurs) {
+      const outcome = this.#publishCopy(task)
+      return task.snapshot || outcome.type === 'superseded' ? outcome : { type: 'mapped' }
+    }
+    const sealed = this.#contents.seal({ path: task.record.path })
+    if (!this.#latches.beginCommit(task.latch)) return { type: 'superseded' }
+    this.#commit(task, sealed, false)
+    return {
+      type: 'published',
+      outcome: sealed.staged === null ? 'copied' : 'renamed',
+      hash: sealed.hash,
+    }
+  }
+
+  #publishCopy(task: PublishTask): Outcome {
+    const copy = this.#contents.take()
+    try {
+      copyFile(task.record.path, copy.path)
+      const sealed = this.#contents.seal(copy)
+      if (!this.#latches.beginCommit(task.latch)) return { type: 'superseded' }
+      this.#commit(task, sealed, true)
+      return { type: 'published', outcome: 'copied', hash: sealed.hash }
+    } finally {
+      this.#contents.giveBack(copy)
+    }
+  }
+
+  #commit(task: PublishTask, sealed: SealedContent, keepStaging: boolean): void {
+    this.#contents.publishing(sealed, () =>
+      this.#volume.publish(task.record, sealed, task.mtime, keepStaging, this.#caller),
+    )
+  }
+
+  #hasNoWriter(path: string): boolean {
+    const fd = openSync(path, 'r')
+    try {
+      return isFreeOf(fd, 'writers')
+    } finally {
+      closeSync(fd)
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What must hold of every view and of every set of rows (replication.md 7.2): I3 each present node is seen
+ * once, I4 no version is lost that nobody replaced or deleted knowingly.
+ */
+import { dominates } from '../../protocol/merge.ts'
+import { contextCovers, EMPTY_CONTEXT } from '../../protocol/vector.ts'
+import type { WrittenVersion } from './replica.ts'
+import type { RowSet } from './row-set.ts'
+
+/** @throws Error that says what is seen twice, or not at all */
+export function checkSeenOnce(rows: RowSet): void {
+  const view = rows.view()
+  const seen = new Set<string>()
+  for (const [directory, entries] of view.entries) {
+    const names = new Set<string>()
+    for (const { name, members, shadows } of entries) {
+      if (names.has(name)) throw new Error(`"${name}" is twice in ${directory}`)
+      names.add(name)
+      for (const node of [...members, ...shadows]) {
+        if (seen.has(node)) throw new Error(`node ${node} is seen twice`)
+        seen.add(node)
+      }
+    }
+  }
+  for (const { node, state } of view.nodes.values()) {
+    if (state === 'pending') throw new Error(`node ${node} is pending, and all rows are here`)
+    if ((state === 'shown' || state === 'shadow') !== seen.has(node)) {
+      throw new Error(`node ${node} is ${state}, but ${seen.has(node) ? 'seen' : 'not seen'}`)
+    }
+  }
+}
+
+/** @throws Error that names a version that nobody replaced or deleted knowingly, and that nobody can reach */
+export function checkNothingLost(rows: RowSet, written: Iterable<WrittenVersion>): void {
+  const view = rows.view()
+  const places = rows.places()
+  for (const { inode, dot } of written) {
+    const heads = rows.heads(inode)
+    const isHead = heads.some((head) => head.dot.hlc === dot.hlc && head.dot.origin === dot.origin)
+    const version = { dot, context: EMPTY_CONTEXT, exceptions: [] }
+    if (!isHead) {
+      if (heads.some((head) => dominates(head, version))) continue
+      throw new Error(`version ${dot.hlc}.${dot.origin} has vanished`)
+    }
+    const names = places.filter((place) => place.inode === inode)
+    const isSeen = names.some(({ node }) => {
+      const state = view.nodes.get(node)?.state
+      return state === 'shown' || state === 'shadow'
+    })
+    const isDeletedKnowingly = names.some(
+      ({ deleted, seen }) => deleted && contextCovers(seen ?? EMPTY_CONTEXT, dot),
+    )
+    if (!isSeen && !isDeletedKnowingly) {
+      throw new Error(`version ${dot.hlc}.${dot.origin} has no name, and nobody deleted it`)
+    }
+  }
+}
