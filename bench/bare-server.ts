@@ -3,7 +3,7 @@
  * `size` bytes (from memory up to 64 KiB, else from a file); PUT writes a new file and syncs its data.
  * A process of its own: `bare-server FOLDER`, prints its port.
  */
-import { createReadStream, createWriteStream, writeFileSync } from 'node:fs'
+import { createReadStream, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import http from 'node:http'
 import { join } from 'node:path'
@@ -44,7 +44,7 @@ function prepare(size: number): Buffer | string {
 async function store(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
   stored += 1
   const file = await open(join(folder, `stored-${stored}`), 'w')
-  await pipeline(request, createWriteStream('', { fd: file, autoClose: false }))
+  for await (const chunk of request) await file.write(chunk)
   await file.datasync()
   await file.close()
   response.writeHead(200, { 'content-length': 0 }).end()

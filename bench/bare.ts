@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Lab } from './lab.ts'
+import type { Lab } from '../scripts/machines/lab.ts'
 
 /** @returns its address, `http://127.0.0.1:PORT` */
 export async function startBare({ disk, cleanup }: Lab, name: string): Promise<URL> {

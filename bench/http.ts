@@ -1,7 +1,7 @@
 /** Objects over HTTP, presigned, beside a server of Node's own module that does nothing else. */
 import { randomBytes } from 'node:crypto'
 import { startBare } from './bare.ts'
-import type { Lab } from './lab.ts'
+import type { Lab } from '../scripts/machines/lab.ts'
 import { formatRequest, runLoad } from './load.ts'
 import { type Group, type Row, median } from './report.ts'
 

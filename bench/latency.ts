@@ -14,9 +14,9 @@ import {
 } from 'node:fs'
 import http from 'node:http'
 import { join } from 'node:path'
-import { sleep } from '../scripts/try/machine.ts'
+import { sleep } from '../scripts/machines/machine.ts'
 import { startBare } from './bare.ts'
-import type { Lab } from './lab.ts'
+import type { Lab } from '../scripts/machines/lab.ts'
 import { type Group, quantile } from './report.ts'
 
 const CONTENT = 'x'.repeat(1000)

@@ -2,9 +2,9 @@
  * `npm run bench`: one table, each row beside its limit in the same run.
  * `--only NAME` measures one group, `--quick` a tenth of everything.
  */
-import { Cleanup } from '../scripts/try/cleanup.ts'
+import { Cleanup } from '../scripts/machines/cleanup.ts'
 import { measureHttp } from './http.ts'
-import { type Lab, openLab, whyNoMounts } from './lab.ts'
+import { type Lab, openLab, whyNoMounts } from '../scripts/machines/lab.ts'
 import { measureLatency } from './latency.ts'
 import { measureSequential } from './mount-sequential.ts'
 import { measureSmallFiles } from './mount-small.ts'

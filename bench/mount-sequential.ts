@@ -2,7 +2,7 @@
 import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
-import type { Lab } from './lab.ts'
+import type { Lab } from '../scripts/machines/lab.ts'
 import { type Group, median } from './report.ts'
 
 const BLOCK_BYTES = 1024 * 1024

@@ -2,7 +2,7 @@
 import { closeSync, lstatSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import type { Lab } from './lab.ts'
+import type { Lab } from '../scripts/machines/lab.ts'
 import { type Group, median } from './report.ts'
 
 const FILE_BYTES = 4096

@@ -18,8 +18,8 @@ import {
 } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run, sleep } from '../scripts/try/machine.ts'
-import type { Lab } from './lab.ts'
+import { run, sleep } from '../scripts/machines/machine.ts'
+import type { Lab } from '../scripts/machines/lab.ts'
 import type { Group } from './report.ts'
 
 const BLOCK_BYTES = 1024 * 1024

@@ -66,8 +66,14 @@ export async function openClient(home: string): Promise<ControlClient> {
       const id = lastId
       return await new Promise((resolve, reject) => {
         waiting.set(id, (frame) => {
-          if (frame instanceof ShoalError) return void reject(frame)
-          if (frame.type === 'progress') return onProgress?.(frame.payload)
+          if (frame instanceof ShoalError) {
+            reject(frame)
+            return
+          }
+          if (frame.type === 'progress') {
+            onProgress?.(frame.payload)
+            return
+          }
           waiting.delete(id)
           try {
             if (frame.type === 'done') resolve(parseAnswer(type, frame.payload))

@@ -73,5 +73,6 @@ export function parseObject(word: string): RemoteLocation {
   return location
 }
 
-/** `BUCKET:KEY`, as it can be typed again. */
-export const formatRemote = ({ bucket, key }: RemoteLocation): string => `${bucket}:${key}`
+/** `BUCKET:KEY`, as it can be typed again; a whole bucket by its name alone. */
+export const formatRemote = ({ bucket, key }: RemoteLocation): string =>
+  key === '' ? bucket : `${bucket}:${key}`

@@ -20,17 +20,14 @@ export interface Output {
 }
 
 export function openOutput(): Output {
-  const line = (text: string): void => {
-    writeWhole(1, `${text}\n`)
-  }
   const isTerminal = process.stderr.isTTY
   return {
-    line,
+    line: printLine,
     json: (value) => {
-      line(JSON.stringify(value))
+      printLine(JSON.stringify(value))
     },
     table: (headings, rows) => {
-      if (rows.length > 0) for (const row of formatTable(headings, rows)) line(row)
+      if (rows.length > 0) for (const row of formatTable(headings, rows)) printLine(row)
     },
     note: (text) => {
       writeWhole(2, `${text}\n`)
@@ -41,6 +38,10 @@ export function openOutput(): Output {
     },
     isTerminal,
   }
+}
+
+function printLine(text: string): void {
+  writeWhole(1, `${text}\n`)
 }
 
 /**
@@ -86,7 +87,8 @@ export function formatTable(
   )
 }
 
-const widthOf = (cell: string): number => [...cell].length
+/** In code points: right for all but combining characters and wide ones, which no terminal agrees on. */
+const widthOf = (cell: string): number => Array.from(cell).length
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
@@ -123,6 +125,6 @@ export function formatDuration(ms: number): string {
 /** Control characters of names, made visible: a key must not move the cursor of who lists it. */
 export const printable = (text: string): string =>
   text.replaceAll(
-    /[\u0000-\u001F\u007F-\u009F]/g,
+    /\p{Cc}/gu,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   )

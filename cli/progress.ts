@@ -58,7 +58,7 @@ export interface ProgressState {
 export function formatProgress({ name, doneBytes, totalBytes, elapsedMs }: ProgressState): string {
   const bytesPerMs = elapsedMs > 0 ? doneBytes / elapsedMs : 0
   const rate = `${formatSize(Math.round(bytesPerMs * 1000))}/s`
-  const label = [...name].slice(-40).join('')
+  const label = Array.from(name).slice(-40).join('')
   if (totalBytes === null || totalBytes === 0) return `${formatSize(doneBytes)}  ${rate}  ${label}`
   const share = Math.min(1, doneBytes / totalBytes)
   const filled = Math.round(share * BAR_CHARACTERS)

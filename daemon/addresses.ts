@@ -15,6 +15,8 @@ export interface Addresses {
   /** `http://HOST:PORT` */
   readonly dashboard: string
   readonly pid: number
+  /** What URLs for others begin with, where that is not the http address. */
+  readonly publicUrl?: string
 }
 
 export interface LocalKey {

@@ -2,42 +2,15 @@
  * What the edges need of the machine, built from its parts: `HttpBackend` as `http/backend.ts` declares it
  * and `PeersBackend` as `peers/backend.ts` does. Plumbing only; nothing is decided here.
  */
-import type { Environment } from '../protocol/environment.ts'
 import { ShoalError } from '../protocol/errors.ts'
 import { CLUSTER_STREAM } from '../protocol/ids.ts'
-import type { StreamId } from '../protocol/ids.ts'
 import { NODE_ADMIN } from '../protocol/policy.ts'
-import type { ContentReference, ContentStore } from '../volume/contents/content.ts'
-import type { Caller } from '../volume/volume.ts'
-import type { LocalKey } from './addresses.ts'
-import type { Buckets } from './cluster/buckets.ts'
-import type { ClusterState } from './cluster/state.ts'
-import type { Doorbell } from './doorbell.ts'
 import type { Credential, HttpBackend } from './http/backend.ts'
-import type { Logger } from './logging.ts'
-import type { Mounts } from './mounts/mounts.ts'
-import type { NodeIdentity, PeersBackend } from './peers/backend.ts'
-import type { Stores } from './stores.ts'
+import type { Parts } from './parts.ts'
+import type { PeersBackend } from './peers/backend.ts'
 
 /** As many as a cluster has members (rule 34). */
 const PUBLIC_URLS_MAX = 64
-
-export interface Parts {
-  readonly environment: Environment
-  readonly identity: NodeIdentity
-  readonly caller: Caller
-  readonly contents: ContentStore
-  readonly stores: Stores
-  readonly state: ClusterState
-  readonly buckets: Buckets
-  readonly doorbell: Doorbell
-  readonly mounts: Mounts
-  readonly localKey: LocalKey
-  readonly log: Logger
-  /** This node's own base URLs. */
-  readonly ownUrls: () => readonly string[]
-  readonly fetch: (stream: StreamId, content: ContentReference) => Promise<void>
-}
 
 export function newHttpBackend(parts: Parts): HttpBackend {
   const { environment, caller, contents, stores, state, buckets, doorbell, mounts, log } = parts
@@ -87,8 +60,8 @@ function credentialOf(accessKeyId: string, { localKey, state }: Parts): Credenti
   return { secret, principal: { type: 'access-key', accessKeyId, grants }, expiresMs }
 }
 
-function publicUrlsOf({ state, ownUrls }: Parts): readonly string[] {
-  const urls = new Set(ownUrls())
+function publicUrlsOf({ state, links }: Parts): readonly string[] {
+  const urls = new Set(links.ownUrls)
   for (const member of state.members()) for (const url of member.publicUrls) urls.add(url)
   return [...urls].slice(0, PUBLIC_URLS_MAX)
 }

@@ -20,10 +20,7 @@ export interface Dashboard {
 }
 
 /** @throws ShoalError `busy` when the port is taken */
-export async function startDashboard(
-  at: HostPort,
-  status: () => NodeStatus,
-): Promise<Dashboard> {
+export async function startDashboard(at: HostPort, status: () => NodeStatus): Promise<Dashboard> {
   const server = createServer({ requestTimeout: REQUEST_MAX_MS, maxHeaderSize: 8192 })
   server.maxConnections = CONNECTIONS_MAX
   server.on('request', (request, response) => {
@@ -94,8 +91,6 @@ export function formatMetrics(status: NodeStatus): string {
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`)
     for (const [labels, value] of values) lines.push(`${name}${labels} ${value}`)
   }
-  const label = (name: string, value: string): string =>
-    `{${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"}`
   gauge('shoal_buckets', 'Live buckets.', [['', status.buckets.length]])
   gauge('shoal_mounts', 'Mounted folders.', [['', status.mounts.length]])
   gauge(
@@ -120,3 +115,7 @@ export function formatMetrics(status: NodeStatus): string {
   )
   return `${lines.join('\n')}\n`
 }
+
+/** One label in braces; backslash, quote and newline are escaped as the format says. */
+const label = (name: string, value: string): string =>
+  `{${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"}`

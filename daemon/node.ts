@@ -1,47 +1,33 @@
 /**
  * One daemon: its parts opened in order, and closed in the reverse order, whatever of them was reached.
  *
- * Order at the start: lock, identity, stores, recovery, then the edges (HTTP, dashboard, peers, control
- * socket), then `run/addresses.json`, which says that everything answers; mounts of an earlier life last.
+ * Order at the start: lock, stores, recovery, then the edges (HTTP, peers, dashboard, control socket), then
+ * `run/addresses.json`, which says that everything answers; mounts of an earlier life last.
  */
+import { EventEmitter, once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Environment } from '../protocol/environment.ts'
-import { ShoalError } from '../protocol/errors.ts'
-import { CLUSTER_STREAM, newSourceId } from '../protocol/ids.ts'
-import type { StreamId } from '../protocol/ids.ts'
-import { CLUSTER_KEY, encodeCluster } from '../protocol/record-codec.ts'
-import type { ContentReference, ContentStore } from '../volume/contents/content.ts'
-import { openContentStore } from '../volume/contents/store.ts'
-import { openVolume } from '../volume/open.ts'
-import type { Caller } from '../volume/volume.ts'
-import { removeRunFiles, writeAddresses, writeLocalKey } from './addresses.ts'
+import { removeRunFiles, writeAddresses } from './addresses.ts'
 import type { Addresses } from './addresses.ts'
 import { newHttpBackend, newPeersBackend } from './backends.ts'
-import type { Parts } from './backends.ts'
-import { Buckets } from './cluster/buckets.ts'
-import { ClusterState } from './cluster/state.ts'
 import type { ControlBackend } from './control/backend.ts'
 import { statusOf } from './control/node-requests.ts'
 import { openControlServer } from './control/server.ts'
 import { newAnswererTable } from './control/table.ts'
 import { startDashboard } from './dashboard.ts'
-import { Doorbell } from './doorbell.ts'
 import { startHttpServer } from './http/server.ts'
 import { lockHome } from './lock.ts'
 import type { Logger } from './logging.ts'
-import { Mounts } from './mounts/mounts.ts'
-import type { Peers } from './peers/backend.ts'
-import { loadIdentity } from './peers/identity.ts'
-import { startPeers } from './peers/start.ts'
+import { maintainVolumes, openParts, recover } from './parts.ts'
+import type { Closers, Parts } from './parts.ts'
+import type { Peers, PeersOptions } from './peers/backend.ts'
+import { startPeers } from './peers/peers.ts'
 import { formatHostPort } from './settings.ts'
 import type { Settings } from './settings.ts'
-import { Stores } from './stores.ts'
 
-/** Requests under way get this long when the daemon stops; the longest transfers are cut and resumed. */
+/** Requests under way get this long when the daemon stops; what takes longer is cut, and clients try again. */
 const STOP_GRACE_MS = 5_000
-/** How often logs are trimmed and write-ahead logs checkpointed. */
-const MAINTAIN_EVERY_MS = 5_000
 
 /** Programs and threads that the composition above this one provides. */
 export interface NodeEntries {
@@ -68,15 +54,18 @@ export interface Node {
   stop(mounts: 'keep' | 'end'): Promise<void>
 }
 
-/** Starts a daemon. @throws ShoalError `already-running`, `busy` (a port), and what keeps a store from opening */
+/**
+ * Starts a daemon.
+ * @throws ShoalError `already-running`, `busy` (a port is taken), and what keeps a store from opening
+ */
 export async function startNode(options: NodeOptions): Promise<Node> {
-  const closers: (() => void | Promise<void>)[] = []
+  const closers: Closers = []
   const closeAll = async (): Promise<void> => {
-    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) {
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
       try {
-        await closer()
+        await close()
       } catch (cause) {
-        options.log.error('could not close a part of the daemon', {}, cause)
+        options.log.error('a part of the daemon did not close', {}, cause)
       }
     }
   }
@@ -90,58 +79,67 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
 async function composeNode(
   options: NodeOptions,
-  closers: (() => void | Promise<void>)[],
+  closers: Closers,
   closeAll: () => Promise<void>,
 ): Promise<Node> {
   const { settings, environment, log } = options
   const { home } = settings
   mkdirSync(join(home, 'run'), { recursive: true, mode: 0o700 })
   const lock = lockHome(home)
-  closers.push(() => {
-    lock.release()
-  })
+  closers.push(() => lock.release())
   removeRunFiles(home)
-  const links: Links = { peers: null, addresses: null }
-  const parts = await openParts(options, closers, links)
+  closers.push(() => removeRunFiles(home))
+  const parts = await openParts(
+    { settings, environment, log, mountEntry: options.entries.mount },
+    closers,
+  )
   await recover(parts)
-  closers.push(keepUp(parts))
+  closers.push(maintainVolumes(parts))
+  const ending = newEnding(parts, closeAll)
+  const addresses = await openEdges(options, parts, { closers, stop: ending.stop })
+  writeAddresses(home, addresses)
+  parts.mounts.adopt((stream) => parts.stores.bucket(stream) !== null)
+  return { addresses, ...ending }
+}
 
+/** Opens everything that answers to somebody. */
+async function openEdges(
+  options: NodeOptions,
+  parts: Parts,
+  { closers, stop }: { readonly closers: Closers; readonly stop: Node['stop'] },
+): Promise<Addresses> {
+  const { settings, environment, version, log } = options
+  const { home } = settings
+  const startedMs = environment.nowMs()
   const http = await startHttpServer({ ...settings.http, backend: newHttpBackend(parts) })
   closers.push(() => http.close({ graceMs: STOP_GRACE_MS }))
-  links.httpAddress = http.address
-  const peers = await startPeers(
-    newPeersBackend(parts, join(home, 'peers')),
-    peersOptions(options, http.address),
-  )
-  links.peers = peers
+  const publicUrl = settings.publicUrl ?? http.address
+  parts.links.ownUrls = [...new Set([publicUrl, http.address])]
+  const peers = await openPeers(options, parts, publicUrl)
   closers.push(() => peers.close())
-
-  const ended = new Deferred()
-  let stopping: Promise<void> | null = null
-  const stop = (mounts: 'keep' | 'end'): Promise<void> => {
-    stopping ??= stopNode(parts, mounts, closeAll).then(() => {
-      ended.resolve()
-    })
-    return stopping
+  let addresses: Addresses = {
+    http: http.address,
+    peer: peers.address,
+    dashboard: '',
+    pid: process.pid,
   }
+  if (settings.publicUrl !== null) addresses = { ...addresses, publicUrl }
   const backend: ControlBackend = {
     ...parts,
     settings,
-    version: options.version,
-    startedMs: environment.nowMs(),
+    version,
+    startedMs,
     peers,
-    addresses: () => required(links.addresses),
-    endpoint: () => ({
-      http: http.address,
-      publicUrl: settings.publicUrl ?? http.address,
-    }),
+    addresses: () => addresses,
+    endpoint: () => ({ http: http.address, publicUrl }),
+    // Behind the answer that says so.
     stop: () => {
-      // Behind the answer that says so.
       environment.after(0, () => void stop('keep'))
     },
   }
   const dashboard = await startDashboard(settings.dashboard, () => statusOf(backend))
   closers.push(() => dashboard.close())
+  addresses = { ...addresses, dashboard: dashboard.address }
   const control = await openControlServer({
     path: join(home, 'run', 'control.sock'),
     answerers: newAnswererTable(backend),
@@ -149,19 +147,46 @@ async function composeNode(
     log,
   })
   closers.push(() => control.close())
+  return addresses
+}
 
-  const addresses: Addresses = {
-    http: http.address,
-    peer: peers.address,
-    dashboard: dashboard.address,
-    pid: process.pid,
-    ...(settings.publicUrl === null ? {} : { publicUrl: settings.publicUrl }),
+async function openPeers(
+  { settings, entries }: NodeOptions,
+  parts: Parts,
+  publicUrl: string,
+): Promise<Peers> {
+  const { home, name, region, zone, weight, advertise } = settings
+  const options: PeersOptions = {
+    ...settings.peer,
+    advertise: advertise === null ? null : formatHostPort(advertise),
+    member: { name, region, zone, weight, publicUrls: [publicUrl] },
+    bulkEntry: entries.bulk,
+    home,
   }
-  links.addresses = addresses
-  writeAddresses(home, addresses)
-  closers.push(() => {
-    removeRunFiles(home)
-  })
-  parts.mounts.adopt((stream) => parts.stores.bucket(stream) !== null)
-  return { addresses, stopped: ended.promise, stop }
+  const peers = await startPeers(newPeersBackend(parts, join(home, 'peers')), options)
+  parts.links.peers = peers
+  return peers
+}
+
+/** The one end of a node, whoever asks for it first: a signal, or `shoal down`. */
+function newEnding(parts: Parts, closeAll: () => Promise<void>): Pick<Node, 'stop' | 'stopped'> {
+  const ended = new EventEmitter()
+  const stopped = once(ended, 'end').then(() => undefined)
+  let stopping: Promise<void> | null = null
+  const end = async (mounts: 'keep' | 'end'): Promise<void> => {
+    if (mounts === 'end') {
+      await parts.mounts.unmountAll(false).catch((cause: unknown) => {
+        parts.log.warning('a mount in use goes on without a daemon', {}, cause)
+      })
+    }
+    await closeAll()
+    ended.emit('end')
+  }
+  return {
+    stopped,
+    stop: (mounts) => {
+      stopping ??= end(mounts)
+      return stopping
+    },
+  }
 }

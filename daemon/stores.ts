@@ -21,7 +21,7 @@ import { errorFrom, messageOf, ShoalError } from '../protocol/errors.ts'
 import type { Environment } from '../protocol/environment.ts'
 import { CLUSTER_STREAM, hexOfBytes, parseClusterId, parseStreamId } from '../protocol/ids.ts'
 import type { ClusterId, Lseq, StreamId } from '../protocol/ids.ts'
-import type { Caller, Volume } from '../volume/volume.ts'
+import type { Volume } from '../volume/volume.ts'
 import type { Logger } from './logging.ts'
 
 /** Opens (and makes, where missing) the volume of a stream in a folder. */
@@ -31,8 +31,6 @@ export interface StoresOptions {
   readonly home: string
   readonly environment: Environment
   readonly openVolume: OpenVolume
-  /** Who recovers what dead processes left. */
-  readonly caller: Caller
   readonly log: Logger
 }
 

@@ -3,8 +3,9 @@
  * cannot reach the kernel's edge are here all the same, so that a new one does not compile unmapped.
  * Unknown causes become EIO, and whoever maps them logs the cause.
  */
+import { writeSync } from 'node:fs'
 import { constants } from 'node:os'
-import { ShoalError } from '../protocol/errors.ts'
+import { messageOf, ShoalError } from '../protocol/errors.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 
 const e = constants.errno
@@ -87,4 +88,17 @@ export function errnoOf(cause: unknown): { readonly errno: number; readonly isFa
     return { errno, isFault: errno === e.EIO || errno === e.EBADF }
   }
   return { errno: e.EIO, isFault: true }
+}
+
+const STANDARD_ERROR = 2
+
+/** One line to the process's log. Not through `console`: a thread that never returns to its event loop prints nothing. */
+export function log(what: string, cause: unknown): void {
+  const stack = cause instanceof Error && errnoOf(cause).isFault ? (cause.stack ?? '') : ''
+  const line = `shoal mount: could not ${what}: ${messageOf(cause)}${stack === '' ? '' : `\n${stack}`}\n`
+  try {
+    writeSync(STANDARD_ERROR, line)
+  } catch {
+    // The log is full or closed, and there is nobody else to tell.
+  }
 }

@@ -9,7 +9,7 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
-import type { Hash, Lseq, SourceId } from '../protocol/ids.ts'
+import type { Hash, Ino, Lseq, SourceId } from '../protocol/ids.ts'
 import type { Time } from '../protocol/stamps.ts'
 import type { ContentReference } from '../volume/contents/content.ts'
 import type { StagingRecord } from '../volume/volume.ts'
@@ -23,7 +23,42 @@ export interface ThreadData {
   readonly source: SourceId
 }
 
+/** A word of shared memory. */
+export const newFlagMemory = (): SharedArrayBuffer =>
+  new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
+
+/** Lets one thread tell another something once, however often it happens before the other looks. */
+export class SharedFlag {
+  readonly #word: Int32Array
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#word = new Int32Array(memory)
+  }
+
+  /** @returns false when it was raised already */
+  raise(): boolean {
+    const was = Atomics.exchange(this.#word, 0, 1)
+    Atomics.notify(this.#word, 0)
+    return was === 0
+  }
+
+  isRaised(): boolean {
+    return Atomics.load(this.#word, 0) === 1
+  }
+
+  waitUntilRaised(timeoutMs: number): void {
+    Atomics.wait(this.#word, 0, 0, timeoutMs)
+  }
+
+  lower(): void {
+    Atomics.store(this.#word, 0, 0)
+  }
+}
+
 export interface LoopData extends ThreadData {
+  readonly rootIno: Ino
+  /** Raised while main has not yet looked at the last `committed`. */
+  readonly committed: SharedArrayBuffer
   readonly bell: BellMemory
   readonly latches: SharedArrayBuffer
   readonly publisher: MessagePort
@@ -86,9 +121,11 @@ export type PublisherResult = { readonly id: number } & (
       /** `renamed`: the staging file is the stored content now. `copied`: its bytes live elsewhere. */
       readonly outcome: 'renamed' | 'copied'
       readonly hash: Hash
+      /** That the publication gave the inode. */
+      readonly ctime: Time
     }
   /** Somebody still writes through a mapping: a snapshot was published, ask again later. */
-  | { readonly type: 'mapped' }
+  | { readonly type: 'mapped'; readonly ctime: Time | null }
   /** The last mapping is gone, and there was nothing new. */
   | { readonly type: 'unchanged' }
   | { readonly type: 'superseded' }
@@ -101,8 +138,8 @@ export interface LoopToNotifier {
   /** null = end. */
   readonly fd: number | null
   readonly notifications: readonly Notification[]
-  /** The log up to here has been turned into notifications. */
-  readonly lseq: Lseq
+  /** The log up to here has been turned into notifications; null = not about the log. */
+  readonly lseq: Lseq | null
 }
 
 export type NotifierToMain = { readonly type: 'told'; readonly lseq: Lseq }
@@ -115,28 +152,33 @@ export interface BellMemory {
 
 export const newBellMemory = (): BellMemory => ({
   fd: eventfd(),
-  flag: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+  flag: newFlagMemory(),
 })
 
 /** Wakes the loop, which sleeps in poll(2) and not in its event loop. Lives as long as the process. */
 export class Bell {
   readonly fd: number
-  readonly #flag: Int32Array
+  readonly #flag: SharedFlag
   readonly #one = Buffer.alloc(8)
   readonly #sink = Buffer.alloc(8)
 
   constructor(memory: BellMemory) {
     this.fd = memory.fd
-    this.#flag = new Int32Array(memory.flag)
+    this.#flag = new SharedFlag(memory.flag)
     this.#one.writeBigUInt64LE(1n)
   }
 
   ring(): void {
-    if (Atomics.exchange(this.#flag, 0, 1) === 0) writeSync(this.fd, this.#one)
+    if (this.#flag.raise()) writeSync(this.fd, this.#one)
   }
 
-  isRung(): boolean {
-    return Atomics.load(this.#flag, 0) === 1
+  isWoken(): boolean {
+    return this.#flag.isRaised()
+  }
+
+  /** Sleeps until somebody rings, at most so long. For when the device is not polled any more. */
+  wait(timeoutMs: number): void {
+    this.#flag.waitUntilRaised(timeoutMs)
   }
 
   /** Before looking for messages, so that one that comes meanwhile rings again. */
@@ -146,7 +188,7 @@ export class Bell {
     } catch {
       // EAGAIN: who rang has set the flag and not yet written; the next poll returns at once, which is harmless
     }
-    Atomics.store(this.#flag, 0, 0)
+    this.#flag.lower()
   }
 }
 

@@ -18,7 +18,8 @@ export function runNotifier(data: NotifierData, main: MessagePort): void {
       return
     }
     for (const notification of message.notifications) write(fd, encodeNotification(notification))
-    main.postMessage({ type: 'told', lseq: message.lseq } satisfies NotifierToMain)
+    const { lseq } = message
+    if (lseq !== null) main.postMessage({ type: 'told', lseq } satisfies NotifierToMain)
   })
 }
 

@@ -10,13 +10,14 @@ import { closeSync, openSync } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import type { Environment } from '../protocol/environment.ts'
 import { messageOf } from '../protocol/errors.ts'
-import { openContentStore } from '../volume/contents/store.ts'
 import { copyFile } from '../volume/contents/copy.ts'
+import type { Time } from '../protocol/stamps.ts'
 import type { ContentStore, SealedContent } from '../volume/contents/content.ts'
 import { isFreeOf } from '../volume/libc.ts'
-import { openVolume } from '../volume/open.ts'
 import type { Caller, Volume } from '../volume/volume.ts'
 import { errnoOf } from './errno.ts'
+import { openStores } from './files/stores.ts'
+import type { OpenedStores } from './files/stores.ts'
 import { Bell, Latches } from './messages.ts'
 import type { PublisherData, PublisherResult, PublisherTask } from './messages.ts'
 
@@ -29,10 +30,8 @@ type PublishTask = Extract<PublisherTask, { type: 'publish' }>
 
 /** Runs until the loop's port closes. @param data as `process.ts` made it */
 export function runPublisher(data: PublisherData, environment: Environment): void {
-  const { home, stream, node } = data.options
-  const contents = openContentStore({ home, environment })
-  const volume = openVolume({ home, stream, node, contents, environment })
-  const publisher = new Publisher(volume, contents, {
+  const stores = openStores(data.options, environment)
+  const publisher = new Publisher(stores, {
     caller: { source: data.source },
     latches: new Latches(data.latches),
   })
@@ -42,8 +41,7 @@ export function runPublisher(data: PublisherData, environment: Environment): voi
     bell.ring()
   })
   data.loop.on('close', () => {
-    volume.close()
-    contents.close()
+    stores.close()
   })
 }
 
@@ -58,8 +56,7 @@ class Publisher {
   readonly #latches: Latches
 
   constructor(
-    volume: Volume,
-    contents: ContentStore,
+    { volume, contents }: OpenedStores,
     { caller, latches }: { caller: Caller; latches: Latches },
   ) {
     this.#volume = volume
@@ -89,19 +86,13 @@ class Publisher {
 
   #publish(task: PublishTask): Outcome {
     const isOurs = !task.snapshot && this.#hasNoWriter(task.record.path)
-    if (!task.isChanged) return { type: isOurs ? 'unchanged' : 'mapped' }
-    if (!isOurs) {
-      const outcome = this.#publishCopy(task)
-      return task.snapshot || outcome.type === 'superseded' ? outcome : { type: 'mapped' }
-    }
+    if (!task.isChanged) return isOurs ? { type: 'unchanged' } : { type: 'mapped', ctime: null }
+    if (!isOurs) return this.#publishCopy(task)
     const sealed = this.#contents.seal({ path: task.record.path })
     if (!this.#latches.beginCommit(task.latch)) return { type: 'superseded' }
-    this.#commit(task, sealed, false)
-    return {
-      type: 'published',
-      outcome: sealed.staged === null ? 'copied' : 'renamed',
-      hash: sealed.hash,
-    }
+    const ctime = this.#commit(task, sealed, false)
+    const outcome = sealed.staged === null ? 'copied' : 'renamed'
+    return { type: 'published', outcome, hash: sealed.hash, ctime }
   }
 
   #publishCopy(task: PublishTask): Outcome {
@@ -110,17 +101,16 @@ class Publisher {
       copyFile(task.record.path, copy.path)
       const sealed = this.#contents.seal(copy)
       if (!this.#latches.beginCommit(task.latch)) return { type: 'superseded' }
-      this.#commit(task, sealed, true)
-      return { type: 'published', outcome: 'copied', hash: sealed.hash }
+      const ctime = this.#commit(task, sealed, true)
+      if (!task.snapshot) return { type: 'mapped', ctime }
+      return { type: 'published', outcome: 'copied', hash: sealed.hash, ctime }
     } finally {
       this.#contents.giveBack(copy)
     }
   }
 
-  #commit(task: PublishTask, sealed: SealedContent, keepStaging: boolean): void {
-    this.#contents.publishing(sealed, () =>
-      this.#volume.publish(task.record, sealed, task.mtime, keepStaging, this.#caller),
-    )
+  #commit(task: PublishTask, sealed: SealedContent, keepStaging: boolean): Time {
+    return this.#volume.publish(task.record, sealed, task.mtime, keepStaging, this.#caller).ctime
   }
 
   #hasNoWriter(path: string): boolean {

@@ -108,3 +108,8 @@ export function errorFrom(cause: unknown, what: string): ShoalError {
   const code = CODE_BY_SYSTEM_CODE[system] ?? (/^E[A-Z0-9]+$/.test(system) ? 'io' : 'internal')
   return new ShoalError(code, what, { cause })
 }
+
+/** Ends an exhaustive switch: the compiler refuses the call while a case is missing. */
+export function unreachable(value: never): never {
+  throw new ShoalError('internal', 'choose a case', { why: `"${String(value)}" has none` })
+}

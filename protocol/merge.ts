@@ -77,7 +77,8 @@ export function mergeHeads<Version extends VersionFacts>(
  * A context holds one number for each origin, so it also covers dots between that were never read. All of
  * those that may still stand are listed as exceptions: heads that stay; what the replaced versions had
  * listed and none of them replaces; and the writer's own other heads, since whoever reads the new version
- * will cover them by its dot.
+ * will cover them by its dot. (It may also cover a dot that one of its exceptions replaced. That one is gone
+ * wherever that exception is known, so nothing is lost by it.)
  *
  * @param replaced the versions that the writer read and means to replace (the shown head, or the base that
  * a file was opened with); `heads` all versions that stand here; `writer` the origin that writes

@@ -45,14 +45,9 @@ export const NOTHING_PUBLIC: PublicAccess = { publicByScope: new Map(), publicBy
 /** Whether this principal may do this. The only place that decides it. */
 export function isAllowed(principal: Principal, verb: Verb, resource: Resource): boolean {
   if (verb === 'read' && isPublic(resource.publicAccess, resource.key)) return true
-  switch (principal.type) {
-    case 'node-admin':
-      return true
-    case 'anonymous':
-      return false
-    case 'access-key':
-      return principal.grants.some((grant) => grantCovers(grant, verb, resource))
-  }
+  if (principal.type === 'node-admin') return true
+  if (principal.type === 'anonymous') return false
+  return principal.grants.some((grant) => grantCovers(grant, verb, resource))
 }
 
 /** Whether an object may be read by everybody. Listing is never public: a URL is what opens an object. */
@@ -78,16 +73,11 @@ export function scopeCovers(scope: string, key: string): boolean {
  * buckets and by HeadBucket. A key that is scoped to a prefix has.
  */
 export function mayKnow(principal: Principal, bucket: BucketName): boolean {
-  switch (principal.type) {
-    case 'node-admin':
-      return true
-    case 'anonymous':
-      return false
-    case 'access-key':
-      return principal.grants.some(
-        (grant) => grant.verbs.length > 0 && (grant.bucket === null || grant.bucket === bucket),
-      )
-  }
+  if (principal.type === 'node-admin') return true
+  if (principal.type === 'anonymous') return false
+  return principal.grants.some(
+    (grant) => grant.verbs.length > 0 && (grant.bucket === null || grant.bucket === bucket),
+  )
 }
 
 function grantCovers(grant: Grant, verb: Verb, resource: Resource): boolean {

@@ -7,8 +7,8 @@
  * `malformed`, and callers ignore such a row with a warning.
  */
 import { createHash } from 'node:crypto'
-import { decode, encode } from './codec.ts'
-import type { Packable } from './codec.ts'
+import { decode, encode } from './encoding/codec.ts'
+import type { Packable } from './encoding/codec.ts'
 import * as fields from './encoding/fields.ts'
 import { ShoalError } from './errors.ts'
 import { bytesOfHex, bytesOfRaw, hexOfBytes, parseStreamId, rawOfBytes } from './ids.ts'
@@ -36,8 +36,8 @@ import {
   parse,
   text,
   whole,
-} from './schema.ts'
-import type { Schema } from './schema.ts'
+} from './encoding/schema.ts'
+import type { Schema } from './encoding/schema.ts'
 
 // ---- keys ---------------------------------------------------------------------------------------
 

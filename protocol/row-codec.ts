@@ -7,6 +7,7 @@
  * everything that is decoded lies within `limits.ts`. Known types have exactly their fields: what a later
  * version wants to say beyond them is a row of a new type, which this one keeps and relays as it is.
  */
+import { unreachable } from './errors.ts'
 import { ROOT_UID, hashAt, newName } from './ids.ts'
 import type { OriginId } from './ids.ts'
 import {
@@ -114,6 +115,8 @@ export function rowKey(row: Row, origin: OriginId): string {
       return `c${row.key}`
     case 'opaque':
       return `o${row.key.toString('hex')}`
+    default:
+      return unreachable(row)
   }
 }
 

@@ -37,12 +37,12 @@ const CHECKS = [
 ]
 
 const TASKS = {
-  test: (words) => run(TOOL.vitest, ['run', ...words]),
-  try: (words) => run('dist/scripts/try.js', words),
-  bench: (words) => run('dist/bench/main.js', words),
-  simulate: (words) => run('dist/scripts/simulate.js', words),
+  test: (words) => runBuilt(TOOL.vitest, ['run', ...words]),
+  try: (words) => runBuilt('dist/scripts/try.js', words),
+  bench: (words) => runBuilt('dist/bench/main.js', words),
+  simulate: (words) => runBuilt('dist/scripts/simulate.js', words),
   check: (words) => check(words),
-  build: () => 0,
+  build: () => build(),
 }
 
 async function main() {
@@ -56,9 +56,7 @@ async function main() {
     say(refusal)
     return 1
   }
-  const prepared = (await install()) || (await build())
-  if (prepared !== 0) return prepared
-  return await TASKS[task](words)
+  return (await install()) || (await TASKS[task](words))
 }
 
 function say(line) {
@@ -177,7 +175,7 @@ async function check(words) {
   }
   if (!words.includes('--no-tests')) {
     say('check: layers, house rules and tests')
-    if ((await run(TOOL.vitest, ['run'])) !== 0) failed.push('tests')
+    if ((await runBuilt(TOOL.vitest, ['run'])) !== 0) failed.push('tests')
   }
   say(failed.length === 0 ? 'check: all good' : `check: failed: ${failed.join(', ')}`)
   return failed.length === 0 ? 0 : 1
@@ -185,21 +183,27 @@ async function check(words) {
 
 // ---- processes -----------------------------------------------------------------------------------
 
+/** What runs the product needs it built; what only reads the sources does not. */
+async function runBuilt(program, words) {
+  return (await build()) || (await run(program, words))
+}
+
 /** Runs one of our own programs, or a package's, with this Node. */
 function run(program, words) {
   return start(process.execPath, [path.join(ROOT, program), ...words])
 }
+
+const doNothing = () => {}
 
 /** Resolves with the exit status: that of the child, or 128 + the signal that ended it. */
 function start(command, words) {
   return new Promise((resolve) => {
     const child = spawn(command, words, { cwd: ROOT, stdio: 'inherit' })
     // Ctrl-C reaches the child by itself, and it decides how to end; others are passed on
-    const ignore = () => {}
     const forward = (signal) => child.kill(signal)
-    process.on('SIGINT', ignore).on('SIGTERM', forward).on('SIGHUP', forward)
+    process.on('SIGINT', doNothing).on('SIGTERM', forward).on('SIGHUP', forward)
     const end = (status) => {
-      process.off('SIGINT', ignore).off('SIGTERM', forward).off('SIGHUP', forward)
+      process.off('SIGINT', doNothing).off('SIGTERM', forward).off('SIGHUP', forward)
       resolve(status)
     }
     child.once('error', (error) => {

@@ -5,10 +5,10 @@
 import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Cleanup, detachMounts, removeFolder } from './try/cleanup.ts'
+import { Cleanup, detachMounts, removeFolder } from './machines/cleanup.ts'
 import { runApp } from './try/example-app.ts'
-import { Machine } from './try/machine.ts'
-import { missingForMounts } from './try/requirements.ts'
+import { Machine } from './machines/machine.ts'
+import { missingForMounts } from './machines/requirements.ts'
 import { Stage, formatMs } from './try/stage.ts'
 import {
   copyByCommand,

@@ -7,7 +7,7 @@
  * towards that daemon.
  */
 import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { StorageError } from './errors.ts'
 
@@ -77,8 +77,13 @@ export function discoverConnection(
 function homeFolder(variables: Variables): string {
   const chosen = variables['SHOAL_HOME']
   if (chosen) return chosen
-  if (process.getuid?.() === 0) return '/var/lib/shoal'
-  return join(variables['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'shoal')
+  const user = userInfo()
+  if (user.uid === 0) return '/var/lib/shoal'
+  const data = variables['XDG_DATA_HOME']
+  // The XDG base directory specification: paths that are not absolute are ignored.
+  return data?.startsWith('/')
+    ? join(data, 'shoal')
+    : join(user.homedir, '.local', 'share', 'shoal')
 }
 
 const endpointFrom = (variables: Variables): string | null =>

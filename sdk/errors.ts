@@ -1,17 +1,8 @@
 /**
  * The one error class of the SDK, and what each failure means to an app: which code, whether trying
- * again can help, and what to do about it. Codes are S3's own where the server answered, and the few of
- * `LocalCode` where it never came to that.
+ * again can help, and what to do about it. Codes are S3's own where the server answered; where it never
+ * came to that, `NotConfigured`, `InvalidArgument`, `NetworkError`, `Timeout`, `Aborted` or `BadResponse`.
  */
-
-/** What can go wrong before a server has answered. */
-export type LocalCode =
-  | 'NotConfigured'
-  | 'InvalidArgument'
-  | 'NetworkError'
-  | 'Timeout'
-  | 'Aborted'
-  | 'BadResponse'
 
 export interface StorageErrorDetails {
   /** The HTTP status, where a server answered. */
@@ -24,7 +15,7 @@ export interface StorageErrorDetails {
 
 /** Every error that the SDK throws on purpose. */
 export class StorageError extends Error {
-  /** S3's code (`AccessDenied`, `NoSuchBucket`, ...) or a `LocalCode`. */
+  /** S3's code (`AccessDenied`, `NoSuchBucket`, ...) or one of those above. */
   readonly code: string
   /** The HTTP status, or null where no server answered. */
   readonly status: number | null

@@ -9,6 +9,7 @@ import type { Durability } from './durability.ts'
 import { applyBatch, applyPage, finishExchange } from './names/apply.ts'
 import type { Applier } from './names/apply.ts'
 import { readEntries, readStagings } from './names/attributes.ts'
+import { findFaults } from './names/check.ts'
 import { readConfig, readConfigs, setConfig } from './names/config.ts'
 import { bodyOf, forgetWanted, isReferred, readWanted } from './names/contents-of.ts'
 import { NamesExchange } from './names/exchange.ts'
@@ -292,6 +293,10 @@ export class OpenVolume implements api.Volume {
 
   maintain(): void {
     maintain(this.#parts)
+  }
+
+  check(): string[] {
+    return this.#names.db.snapshot(() => findFaults(this.#names))
   }
 
   close(): void {

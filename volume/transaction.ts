@@ -68,6 +68,7 @@ export class Transaction {
   #dirty = false
   readonly #expected = new Set<Uid>()
   readonly #parents = new Set<number>()
+  readonly #settled = new Set<number>()
 
   private constructor(names: Names, self: SelfRow, source: SourceId) {
     this.names = names
@@ -112,6 +113,15 @@ export class Transaction {
 
   trustsParent(id: number): boolean {
     return this.#parents.has(id)
+  }
+
+  /** Settling writes each node once. */
+  markWritten(node: number): void {
+    this.#settled.add(node)
+  }
+
+  hasWritten(node: number): boolean {
+    return this.#settled.has(node)
   }
 
   /** A fresh row id. */

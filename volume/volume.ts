@@ -341,6 +341,8 @@ export interface Volume {
   recover(by: Caller): Promise<RecoveryReport>
   /** Trims the log, checkpoints the WAL. Cheap when there is nothing to do. */
   maintain(): void
+  /** Everything derived, computed anew and compared: what is wrong, one line each; empty when all is well. */
+  check(): string[]
   /** Idempotent. */
   close(): void
 }

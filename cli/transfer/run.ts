@@ -7,7 +7,7 @@
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, open, rename, rm, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { errorFrom, ShoalError } from '../../protocol/errors.ts'
 import type { Environment } from '../../protocol/environment.ts'
@@ -65,7 +65,7 @@ export async function runTransfers(
   return { done, failures }
 }
 
-export const nameOf = (end: Source | Target): string => {
+export const nameOf = (end: Source): string => {
   switch (end.type) {
     case 'standard':
       return '-'
@@ -83,10 +83,7 @@ async function runTransfer(
 ): Promise<void> {
   if (source.type === 'object') {
     await withObject(source.location, options, async (stream, object) => {
-      stream.on('data', (chunk: Buffer) => {
-        progress.add(chunk.length)
-      })
-      await write(stream, target, object, options)
+      await write(Readable.from(counted(stream, progress)), target, object, options)
     })
     return
   }
@@ -98,6 +95,15 @@ async function runTransfer(
     why: 'neither is in a bucket',
     next: 'Use cp(1) between local files.',
   })
+}
+
+/** The same bytes, counted as they are taken: whoever takes them sets the pace. */
+async function* counted(stream: Readable, progress: Progress): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) {
+    const bytes: Buffer = chunk
+    progress.add(bytes.length)
+    yield bytes
+  }
 }
 
 interface Expected {

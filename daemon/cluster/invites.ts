@@ -9,12 +9,12 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { decode, encode } from '../../protocol/codec.ts'
+import { decode, encode } from '../../protocol/encoding/codec.ts'
 import type { Environment } from '../../protocol/environment.ts'
 import { ShoalError } from '../../protocol/errors.ts'
 import { bytesOfHex, hexOfBytes, parseClusterId } from '../../protocol/ids.ts'
 import type { ClusterId } from '../../protocol/ids.ts'
-import { bytesOf, list, literal, parse, text, tuple, whole } from '../../protocol/schema.ts'
+import { bytesOf, list, literal, parse, text, tuple, whole } from '../../protocol/encoding/schema.ts'
 import { bufferOf, Database } from '../../volume/names/database.ts'
 
 /** Long enough to walk to the other machine, short enough that a forgotten one is no open door. */

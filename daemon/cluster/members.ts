@@ -29,6 +29,29 @@ export function activeMembers(rows: MemberRows, warn: (message: string) => void)
   return members
 }
 
+/** The rows of active members as they stand, for whoever passes them on. */
+export function memberRows(rows: MemberRows): Buffer[] {
+  const isActive = new Set(activeMembers(rows, () => {}).map(({ node }) => memberKey(node)))
+  return [...rows.configs(MEMBER_PREFIX)]
+    .filter(([key]) => isActive.has(key))
+    .map(([, value]) => value)
+}
+
+/**
+ * Writes the row of a node that was invited, as that node made it; one that had been removed is back.
+ * @param value what `encodeMember` made of `record` @returns whether anything was new
+ */
+export function admitMember(
+  rows: MemberRows,
+  { record, value }: { readonly record: MemberRecord; readonly value: Buffer },
+  by: Caller,
+): boolean {
+  const key = memberKey(record.node)
+  if (rows.config(key)?.equals(value) === true) return false
+  rows.setConfig(new Map([[key, value]]), by)
+  return true
+}
+
 /** The row of one member, null where there is none that can be read. */
 export function memberOf(rows: MemberRows, node: NodeId): MemberRecord | null {
   const value = rows.config(memberKey(node))

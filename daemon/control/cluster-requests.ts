@@ -9,8 +9,10 @@ export function answerClusterRequests(
   const { peers, state } = backend
   return {
     invite: async ({ lifetimeMs }) => await peers.invite(lifetimeMs ?? undefined),
-    join: async ({ token }, { progress }) => {
-      await peers.join(token, progress)
+    join: async ({ token }, context) => {
+      await peers.join(token, (progress) => {
+        context.progress(progress)
+      })
       return {
         cluster: state.id(),
         buckets: state.buckets().length,
@@ -21,5 +23,4 @@ export function answerClusterRequests(
   }
 }
 
-export const peerSummaries = ({ peers }: ControlBackend): PeerSummary[] =>
-  peers.peers().map((peer) => ({ ...peer }))
+export const peerSummaries = ({ peers }: ControlBackend): readonly PeerSummary[] => peers.peers()

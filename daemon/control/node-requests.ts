@@ -25,7 +25,8 @@ export function answerNodeRequests(
   }
 }
 
-function statusOf(backend: ControlBackend): NodeStatus {
+/** How this node is, for `status` and the dashboard. */
+export function statusOf(backend: ControlBackend): NodeStatus {
   const { settings, identity, state, stores } = backend
   const { http, peer, dashboard, pid } = backend.addresses()
   return {

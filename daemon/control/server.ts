@@ -9,13 +9,14 @@ import { chmodSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { errorFrom, ShoalError } from '../../protocol/errors.ts'
+import type { AnswerByType } from '../../protocol/messages/control-answers.ts'
 import { isRequestType, failureOf, parseRequest } from '../../protocol/messages/control.ts'
 import type { RequestType } from '../../protocol/messages/control.ts'
 import { encodeEvent, encodeFrame, FrameDecoder } from '../../protocol/messages/control-frames.ts'
 import type { ControlFrame } from '../../protocol/messages/control-frames.ts'
 import type { DaemonMessage } from '../../protocol/messages/mount-link.ts'
 import type { Logger } from '../logging.ts'
-import type { AnswererTable, RequestContext } from './table.ts'
+import type { Answerer, AnswererTable, RequestContext } from './table.ts'
 
 /** sun_path of unix(7) less its NUL. */
 const SOCKET_PATH_MAX_BYTES = 107
@@ -153,15 +154,14 @@ class Connection implements EventPort {
     })
   }
 
-  async #run<Type extends RequestType>(type: Type, frame: ControlFrame): Promise<void> {
+  async #run(type: RequestType, frame: ControlFrame): Promise<void> {
     const context: RequestContext = {
       progress: (step) => {
         this.#answer(frame.id, 'progress', step)
       },
     }
     try {
-      const answerer = this.#options.answerers[type]
-      const answer = await answerer(parseRequest(type, frame.payload), context)
+      const answer = await answerRequest(this.#options.answerers, type, frame.payload, context)
       this.#answer(frame.id, 'done', answer)
     } catch (cause) {
       const error = errorFrom(cause, `answer "${type}"`)
@@ -179,4 +179,14 @@ class Connection implements EventPort {
     if (this.#socket.writableLength > UNREAD_MAX_BYTES) this.#socket.destroy()
     else this.#socket.write(bytes)
   }
+}
+
+/** Checks a payload and calls its answerer: both are of the one type that the name says. */
+async function answerRequest<Type extends RequestType>(
+  answerers: { readonly [Each in Type]: Answerer<Each> },
+  type: Type,
+  payload: unknown,
+  context: RequestContext,
+): Promise<AnswerByType[Type]> {
+  return await answerers[type](parseRequest(type, payload), context)
 }

@@ -3,7 +3,7 @@
  * from the errors of the layers below. Clients act on the codes, so their spelling is S3's own (Amazon S3
  * API reference, "Error responses").
  */
-import { errorFrom, type ErrorCode } from '../../protocol/errors.ts'
+import { ERROR_CODES, errorFrom, type ErrorCode } from '../../protocol/errors.ts'
 
 const STATUS_BY_CODE = {
   AccessDenied: 403,
@@ -114,12 +114,16 @@ export class S3Error extends Error {
   }
 }
 
-/** Whatever was thrown, as an answer. What only the operator may know stays in `cause`, for the log. */
+/**
+ * Whatever was thrown, as an answer. A mistake of the client's is told in full; of a failure of ours only
+ * its kind, since the rest may name files and peers: it stays in `cause`, for the log.
+ */
 export function s3ErrorFrom(cause: unknown): S3Error {
   if (cause instanceof S3Error) return cause
   const error = errorFrom(cause, 'answer the request')
   const code = S3_CODE_BY_ERROR_CODE[error.code]
-  const message =
-    STATUS_BY_CODE[code] === 500 ? 'We encountered an internal error.' : `${error.message}.`
-  return new S3Error(code, message, { cause })
+  const status = STATUS_BY_CODE[code]
+  if (status < 500) return new S3Error(code, `${error.message}.`, { cause })
+  const kind = status === 500 ? 'We encountered an internal error' : ERROR_CODES[error.code]
+  return new S3Error(code, `${kind}. Please try again.`, { cause })
 }

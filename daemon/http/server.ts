@@ -134,9 +134,10 @@ class RequestHandler {
     { cause, awaitsContinue }: { cause: unknown; awaitsContinue: boolean },
   ): void {
     const error = s3ErrorFrom(cause)
-    if (error.status === 500 || error.status === 507) {
-      const message = `could not answer ${incoming.method ?? ''} ${requestId}`
-      this.#backend.log({ level: 'error', message, requestId, cause: error.cause ?? error })
+    if (error.status >= 500 && error.code !== 'NotImplemented') {
+      const message = `could not answer ${incoming.method ?? ''} ${requestId}: ${error.code}`
+      const level = error.status === 503 ? 'warning' : 'error'
+      this.#backend.log({ level, message, requestId, cause: error.cause ?? error })
     }
     const resource = (incoming.url ?? '').split('?')[0] ?? ''
     const { environment } = this.#backend
@@ -196,7 +197,7 @@ function closerOf(server: Server, { environment }: HttpBackend): HttpServer['clo
   let closing: Promise<void> | null = null
   return ({ graceMs }) => {
     closing ??= new Promise((resolve) => {
-      let cancelCheck = (): void => {}
+      let cancelCheck = ignore
       const closeIdle = (): void => {
         server.closeIdleConnections()
         cancelCheck = environment.after(CLOSING_CHECK_MS, closeIdle)

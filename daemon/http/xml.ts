@@ -4,7 +4,9 @@
  * not make a whole listing unreadable; `encoding-type=url` shows such keys exactly.
  */
 
+// oxlint-disable-next-line no-control-regex -- control characters are what these look for
 const SPECIAL = /[&<>"\u0000-\u001F\u007F\uFFFE\uFFFF]/
+// oxlint-disable-next-line no-control-regex
 const SPECIALS = /[&<>"\u0000-\u001F\u007F\uFFFE\uFFFF]/g
 
 const ESCAPE_BY_CHARACTER: Readonly<Record<string, string>> = {

@@ -31,7 +31,9 @@ import { startMountProcess } from './starter.ts'
 const MOUNTED_WITHIN_MS = 60_000
 /** Publishing large files that were just closed comes before unmounting. */
 const UNMOUNTED_WITHIN_MS = 300_000
-/** A mount process that lives comes back to a new daemon well within this. */
+/** A connection that ends is looked into soon: its process may have died, and the folder with it. */
+const FIRST_CHECK_MS = 100
+/** A process that lives attaches again by itself; this is only how often that is looked at. */
 const REATTACH_CHECK_MS = 2_000
 /** Contents that one mount waits for at a time: as many opens as a busy program has. */
 const FETCHES_MAX = 1024
@@ -47,8 +49,8 @@ export interface MountsOptions {
   /** Last position of an open bucket; null where it is not open here. */
   readonly position: (stream: StreamId) => Lseq | null
   readonly fetch: (stream: StreamId, content: ContentReference) => Promise<void>
-  /** Takes over what a dead mount process left in its staging. */
-  readonly recover: (stream: StreamId) => Promise<void>
+  /** Takes over what dead mount processes left in their staging. */
+  readonly recover: () => Promise<void>
 }
 
 export interface MountRequest {
@@ -140,7 +142,7 @@ export class Mounts implements EventSink {
       }
       const mount = this.#add(record)
       mount.state = 'lost'
-      if (isRunning(record)) this.#checkLater(mount)
+      if (isRunning(record)) this.#checkLater(mount, REATTACH_CHECK_MS)
       else void this.#remount(mount)
     }
   }
@@ -156,7 +158,7 @@ export class Mounts implements EventSink {
     mount.link.bell.detach()
     mount.link = null
     if (mount.state === 'mounted') mount.state = 'lost'
-    if (!this.#closed) this.#checkLater(mount)
+    if (!this.#closed) this.#checkLater(mount, FIRST_CHECK_MS)
   }
 
   /** Stops watching; the mounts themselves go on. Idempotent. */
@@ -218,7 +220,7 @@ export class Mounts implements EventSink {
         throw busyError(record.directory, findHolders(record.directory))
       detachPlace(record.directory)
       this.#forget(mount)
-      await this.#options.recover(record.stream)
+      await this.#options.recover()
       return
     }
     try {
@@ -322,22 +324,22 @@ export class Mounts implements EventSink {
   }
 
   /** A connection is lost: its process attaches again, or it is dead and the folder is mounted anew. */
-  #checkLater(mount: Mount): void {
-    this.#after(REATTACH_CHECK_MS, () => {
+  #checkLater(mount: Mount, delayMs: number): void {
+    this.#after(delayMs, () => {
       const isKnown = this.#mountById.get(mount.record.mountId) === mount
       if (!isKnown || mount.link !== null || mount.starting !== null) return
-      if (isRunning(mount.record)) this.#checkLater(mount)
+      if (isRunning(mount.record)) this.#checkLater(mount, REATTACH_CHECK_MS)
       else void this.#remount(mount)
     })
   }
 
   async #remount(mount: Mount): Promise<void> {
     const { log } = this.#options
-    const { directory, stream } = mount.record
+    const { directory } = mount.record
     log.warning('a mount process died, mounting again', { directory })
     try {
       detachPlace(directory)
-      await this.#options.recover(stream)
+      await this.#options.recover()
       mount.record = { ...mount.record, pid: null }
       mount.state = 'starting'
       await this.#start(mount)

@@ -7,8 +7,8 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { parseBucketName, parseStreamId } from '../../protocol/ids.ts'
 import type { BucketName, NodeId, StreamId } from '../../protocol/ids.ts'
-import { list, nullable, object, parse, text, whole } from '../../protocol/schema.ts'
-import type { Schema } from '../../protocol/schema.ts'
+import { list, nullable, object, parse, text, whole } from '../../protocol/encoding/schema.ts'
+import type { Schema } from '../../protocol/encoding/schema.ts'
 
 export interface MountRecord {
   readonly mountId: string
@@ -97,14 +97,19 @@ function listRecords(home: string): string[] {
   }
 }
 
-/** The last lines that a mount process wrote, for the error of one that did not come up. */
+/** What a mount process that did not come up said last: the line that names an error, else the last one. */
 export function tailOfLog(home: string, mountId: string): string {
+  let lines: string[]
   try {
-    return readFileSync(logPath(home, mountId), 'utf8').trimEnd().split('\n').slice(-3).join(' | ')
+    lines = readFileSync(logPath(home, mountId), 'utf8').trimEnd().split('\n')
   } catch {
     return ''
   }
+  const said = lines.findLast((line) => /^\S*Error\b/.test(line)) ?? lines.at(-1) ?? ''
+  return said.slice(0, SAID_MAX_UNITS)
 }
+// Part of one line of an error message.
+const SAID_MAX_UNITS = 500
 
 /** Random for each boot (random(4), /proc/sys/kernel/random). */
 export const readBootId = (): string =>

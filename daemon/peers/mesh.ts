@@ -69,6 +69,8 @@ export interface MeshOptions {
 interface OpenStream {
   readonly replica: MeshStream
   readonly intake: Intake
+  /** Whose pull the intake waits for: a connection, not a node, since one may replace another. */
+  puller: Session | null
   readonly gapAskedMsByOrigin: Map<OriginId, number>
 }
 
@@ -77,6 +79,8 @@ export class Mesh {
   readonly #streams = new Map<StreamId, OpenStream>()
   readonly #sessions = new Set<Session>()
   readonly #openByNode = new Map<NodeId, Session>()
+  /** Numbers of pulls are never used again, so that a late page cannot be taken for another pull's. */
+  #nextPull = 1
 
   constructor(options: MeshOptions) {
     this.#options = options
@@ -88,7 +92,18 @@ export class Mesh {
   }
 
   sessions(): Iterable<Session> {
-    return this.#openByNode.values()
+    return [...this.#openByNode.values()]
+  }
+
+  /** Whether all that a connected node has told to hold of a stream is included here. */
+  isSettled(node: NodeId, stream: StreamId): boolean {
+    const standing = this.#openByNode.get(node)?.standing
+    const open = this.#streams.get(stream)
+    return (
+      standing !== undefined &&
+      open !== undefined &&
+      standing.isCovered(stream, open.replica.vector())
+    )
   }
 
   /** Bytes of rows that wait to be applied, over all streams. */
@@ -107,7 +122,12 @@ export class Mesh {
   /** A stream is open here from now on. Whoever has it is told, and asked for all of it. */
   addStream(replica: MeshStream, nowMs: number): void {
     const intake = new Intake(replica, this.#options.by)
-    this.#streams.set(replica.stream, { replica, intake, gapAskedMsByOrigin: new Map() })
+    this.#streams.set(replica.stream, {
+      replica,
+      intake,
+      puller: null,
+      gapAskedMsByOrigin: new Map(),
+    })
     for (const session of this.#openByNode.values()) {
       session.standing.appeared(replica.stream, nowMs)
       this.#run(session, session.announce(replica, nowMs), nowMs)
@@ -145,11 +165,10 @@ export class Mesh {
   disconnect(session: Session): void {
     session.close('the connection ended')
     this.#sessions.delete(session)
-    if (this.#openByNode.get(session.peer) !== session) return
-    this.#openByNode.delete(session.peer)
-    for (const { intake } of this.#streams.values()) {
-      if (intake.pull?.from === session.peer) intake.giveUp()
+    for (const { intake, puller } of this.#streams.values()) {
+      if (puller === session) intake.giveUp()
     }
+    if (this.#openByNode.get(session.peer) === session) this.#openByNode.delete(session.peer)
   }
 
   receive(session: Session, message: PeerControlMessage | UnknownMessage, times: Times): void {
@@ -355,21 +374,25 @@ export class Mesh {
     const vectorOf = (stream: StreamId): Vector | null =>
       this.#streams.get(stream)?.replica.vector() ?? null
     const wanted = session.standing.wanted(vectorOf, nowMs)
-    let room = wanted.length === 0 ? 0 : PULLS_PER_SESSION_MAX - this.#pullsFrom(session.peer)
+    let room = wanted.length === 0 ? 0 : PULLS_PER_SESSION_MAX - this.#pullsOf(session)
     for (const stream of wanted) {
       const open = this.#streams.get(stream)
       if (open === undefined || open.intake.pull !== null) continue
       if (room <= 0) return
       room -= 1
-      const { pull, effects } = session.pull(open.replica)
+      const pull = this.#nextPull
+      this.#nextPull += 1
+      open.puller = session
       open.intake.expect(session.peer, pull, nowMs)
-      this.#run(session, effects, nowMs)
+      this.#run(session, session.pull(open.replica, pull), nowMs)
     }
   }
 
-  #pullsFrom(peer: NodeId): number {
+  #pullsOf(session: Session): number {
     let count = 0
-    for (const { intake } of this.#streams.values()) if (intake.pull?.from === peer) count += 1
+    for (const { intake, puller } of this.#streams.values()) {
+      if (puller === session && intake.pull !== null) count += 1
+    }
     return count
   }
 }

@@ -93,7 +93,6 @@ export class Session {
   #tickedMs: number
   #pingedMs = -Infinity
   #rttMs: number | null = null
-  #nextPull = 1
   #unknownMessages = 0
   readonly #toldByStream = new Map<StreamId, { vector: Vector; atMs: number }>()
 
@@ -208,15 +207,10 @@ export class Session {
     return [this.#send({ type: 'ping', sentMs: nowMs, wallMs }), ...this.#digests(nowMs)]
   }
 
-  /** Asks for everything that our vector lacks of a stream. The number identifies its pages and its end. */
-  pull(local: LocalStream): { readonly pull: number; readonly effects: SessionEffect[] } {
-    const pull = this.#nextPull
-    this.#nextPull += 1
-    const vector = local.vector()
-    return {
-      pull,
-      effects: [this.#send({ type: 'pull', stream: local.stream, pull, vector, cursor: null })],
-    }
+  /** Asks for everything that our vector lacks of a stream; `pull` identifies its pages and its end. */
+  pull(local: LocalStream, pull: number): SessionEffect[] {
+    const { stream } = local
+    return [this.#send({ type: 'pull', stream, pull, vector: local.vector(), cursor: null })]
   }
 
   /** Tells the other side that we hold this stream, and how much of it. */

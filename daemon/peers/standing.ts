@@ -109,6 +109,13 @@ export class Standing {
     if (known !== undefined) this.#lack(stream, known, at(nowMs, delayMs))
   }
 
+  /** Whether everything that it is known to hold of a stream is in `ours`. */
+  isCovered(stream: StreamId, ours: Vector): boolean {
+    const known = this.#knownByStream.get(stream)
+    if (known === undefined || (known.lack !== null && known.lack.target === null)) return false
+    return vectorIncludes(ours, known.vector)
+  }
+
   /** It does not hold the stream after all. */
   forget(stream: StreamId): void {
     this.#knownByStream.delete(stream)

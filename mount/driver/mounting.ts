@@ -29,8 +29,6 @@ export interface MountRequest {
   readonly noAtime: boolean
   /** Whether suid bits and device nodes inside count: what `-o suid,dev` asks for, as root only. */
   readonly privileged: boolean
-  readonly uid: number
-  readonly gid: number
 }
 
 export interface MountedDevice {

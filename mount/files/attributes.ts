@@ -6,13 +6,13 @@
 import { constants } from 'node:os'
 import type { Ino } from '../../protocol/ids.ts'
 import type { Kind } from '../../protocol/rows.ts'
-import type { Time } from '../../protocol/stamps.ts'
 import type { Attributes, MadeNode } from '../../volume/volume.ts'
 import { S_ISGID, S_ISUID, S_IXGRP } from '../driver/constants.ts'
 import type { KernelAttributes, KernelEntry } from '../driver/replies.ts'
 import { KernelError } from '../errno.ts'
 import type { OpenFile } from './open-file.ts'
 import type { OpenFiles, Stores } from './open-files.ts'
+import { laterTime } from './published-times.ts'
 import type { MountSettings, Owner } from '../settings.ts'
 
 export const TYPE_BITS: Readonly<Record<Kind, number>> = {
@@ -61,13 +61,19 @@ export class AttributesView {
     const ino = this.#stores.inodes.inoOf(nodeId)
     const file = this.#files.get(nodeId)
     const rows = this.#stores.inodes.isCurrent(nodeId) ? this.#stores.volume.attributes(ino) : null
-    if (rows !== null && rows.links > 0) {
+    const ghost = this.#ghostByIno.get(ino)
+    if (rows !== null && rows.links > 0 && !(rows.kind === 'directory' && ghost !== undefined)) {
       if (file !== undefined) file.seen = rows
       return rows
     }
-    const last = file?.seen ?? this.#ghostByIno.get(ino)
-    if (last === undefined) throw new KernelError(constants.errno.ESTALE, 'the inode is gone')
+    const last = file?.seen ?? ghost ?? rows
+    if (last === null) throw new KernelError(constants.errno.ESTALE, 'the inode is gone')
     return { ...last, links: 0 }
+  }
+
+  /** A name of it was found: it is there (again). */
+  noteAlive(ino: Ino): void {
+    if (this.#ghostByIno.size > 0) this.#ghostByIno.delete(ino)
   }
 
   /** Keeps what an inode was, before its last name goes. */
@@ -77,10 +83,6 @@ export class AttributesView {
       const [oldest] = this.#ghostByIno.keys()
       if (oldest !== undefined) this.#ghostByIno.delete(oldest)
     }
-  }
-
-  isGhost(ino: Ino): boolean {
-    return this.#ghostByIno.has(ino)
   }
 
   /** An open file whose rows are gone is changed in memory. */
@@ -161,26 +163,22 @@ export class AttributesView {
     rows: Attributes,
     file: OpenFile | undefined,
   ): Pick<KernelAttributes, 'size' | 'blocks' | 'mtime' | 'ctime'> {
+    const ctime = this.#stores.times.shown(rows.ino, rows.ctime)
     if (file?.source.kind === 'staging') {
       const { clock, fd } = file.source
       clock.refresh(fd)
       const { sizeBytes: size, blocks, mtime } = clock
-      return { size, blocks, mtime, ctime: later(rows.ctime, clock.ctime) }
+      return { size, blocks, mtime, ctime: laterTime(ctime, clock.ctime) }
     }
     const size = rows.kind === 'directory' ? DIRECTORY_BYTES : rows.size
     return {
       size,
       blocks: Math.ceil(size / SECTOR_BYTES),
       mtime: rows.mtime,
-      ctime: rows.ctime,
+      ctime,
     }
   }
 }
-
-const later = (left: Time, right: Time | null): Time =>
-  right === null || left[0] > right[0] || (left[0] === right[0] && left[1] >= right[1])
-    ? left
-    : right
 
 /** A writer without privilege takes suid with it, and sgid where the group may execute (fuse.md 6.3). */
 export function withoutPrivileges(mode: number): number {

@@ -10,6 +10,7 @@ import type { Abilities } from '../handles.ts'
 import type { Inodes } from '../inodes.ts'
 import type { Latches } from '../messages.ts'
 import type { OpenFile, StagingSource } from './open-file.ts'
+import type { PublishedTimes } from './published-times.ts'
 import type { PublisherClient } from './publisher-client.ts'
 
 /** What opening and closing work on. */
@@ -20,6 +21,7 @@ export interface Stores {
   readonly inodes: Inodes
   readonly publisher: PublisherClient
   readonly latches: Latches
+  readonly times: PublishedTimes
   /** null = every read and write comes to us. */
   readonly backing: BackingRegistry | null
   /** Asks the daemon for a content; answered through `OpenFiles.fetched`. */
@@ -93,7 +95,8 @@ export class OpenFiles {
   discardIfIdle(file: OpenFile): void {
     if (file.isInUse || file.waiting.length > 0) return
     if (file.source.kind === 'staging' && file.source.record !== null) return
-    if (this.#fileByNodeId.get(file.nodeId) === file) this.#fileByNodeId.delete(file.nodeId)
+    if (this.#fileByNodeId.get(file.nodeId) !== file) return
+    this.#fileByNodeId.delete(file.nodeId)
     file.close()
     if (file.source.kind === 'staging') this.retire(file.source)
   }

@@ -17,6 +17,7 @@ import type { PublisherResult } from '../messages.ts'
 import { holdRenamed, makeWritable, readSource } from './open-file.ts'
 import type { OpenFile, StagingSource } from './open-file.ts'
 import type { OpenFiles, Stores } from './open-files.ts'
+import { isSameTime, laterTime } from './published-times.ts'
 
 /** RELEASE follows the last FLUSH within microseconds; after this long somebody else has the file open. */
 const GRACE_MS = 100
@@ -76,6 +77,7 @@ export class Settler {
 
   /** After a RELEASE or the end of a hold: settles what nobody may write to any more, and forgets what nobody needs. */
   settle(file: OpenFile): void {
+    if (this.#files.get(file.nodeId) !== file) return
     if (file.writers === 0 && file.holds === 0) {
       this.#graceByFile.delete(file)
       file.flushed = 0
@@ -112,11 +114,11 @@ export class Settler {
    * Nobody may see the name move before the bytes that were written under it.
    */
   defers(file: OpenFile, retry: () => void): boolean {
-    if (file.source.kind !== 'staging' || file.isMapped) return false
+    if (file.source.kind !== 'staging' || this.#retryByFile.has(file)) return false
     const isPending =
-      file.publication !== null
-        ? !file.publication.snapshot && !this.#retryByFile.has(file)
-        : file.source.record?.state === 'closed'
+      file.publication === null
+        ? file.source.record?.state === 'closed'
+        : !file.publication.snapshot
     if (isPending) file.waiting.push({ retry, fail: retry })
     return isPending
   }
@@ -210,9 +212,9 @@ export class Settler {
       const sealed = contents.sealBytes(bytes.subarray(0, length))
       staging.record ??= volume.stage(file.ino, staging.path, caller)
       const record = staging.record
-      file.seen = contents.publishing(sealed, () =>
-        volume.publish(record, sealed, staging.clock.mtime, false, caller),
-      )
+      const ctime = this.#ctimeOf(file, staging)
+      file.seen = volume.publish(record, sealed, staging.clock.mtime, false, caller)
+      this.#stores.times.note(file.ino, { published: file.seen.ctime, shown: ctime })
     } catch (cause) {
       staging.clock.unmark()
       throw cause
@@ -220,6 +222,12 @@ export class Settler {
     staging.record = null
     file.isNew = false
     this.#stores.committed()
+  }
+
+  /** What stat(2) shows before a publication stamps the inode. */
+  #ctimeOf(file: OpenFile, { clock }: StagingSource): Time {
+    const rows = this.#stores.volume.attributes(file.ino) ?? file.seen
+    return laterTime(this.#stores.times.shown(file.ino, rows.ctime), clock.ctime)
   }
 
   #markClosed(file: OpenFile, staging: StagingSource): void {
@@ -255,11 +263,15 @@ export class Settler {
     const isChanged = staging.clock.isChanged || file.isNew
     staging.clock.mark(staging.fd)
     const { mtime } = staging.clock
+    const ctime = this.#ctimeOf(file, staging)
     file.publication = { latch, snapshot }
     this.#stores.publisher.send(
       { type: 'publish', latch, record, mtime, snapshot, isChanged },
       (result) => {
         this.#stores.latches.giveBack(latch)
+        if ('ctime' in result && result.ctime !== null) {
+          this.#stores.times.note(file.ino, { published: result.ctime, shown: ctime })
+        }
         if (file.publication?.latch === latch) this.#published(file, result, mtime)
       },
     )
@@ -303,9 +315,7 @@ export class Settler {
 
   /** Somebody set the mtime while the publisher hashed: the version has the one of before. */
   #keepTime(file: OpenFile, staging: StagingSource, published: Time): void {
-    const [seconds, nanoseconds] = staging.clock.mtime
-    if (seconds === published[0] && nanoseconds === published[1]) return
-    if (staging.clock.isChanged) return
+    if (staging.clock.isChanged || isSameTime(staging.clock.mtime, published)) return
     this.#stores.volume.setAttributes(file.ino, { mtime: staging.clock.mtime }, this.#stores.caller)
   }
 

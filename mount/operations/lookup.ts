@@ -53,6 +53,7 @@ export function findExisting(world: World, parentNodeId: number, shown: string):
 
 /** What the kernel is told of a name that it will keep. */
 export function entryFor(world: World, slot: Slot, rows: Attributes): KernelEntry {
+  world.view.noteAlive(rows.ino)
   if (rows.kind === 'file' && rows.links > 1) world.inodes.remember(rows.ino, slot)
   return world.view.entryOf(rows)
 }

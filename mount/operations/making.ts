@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import { rawOfBytes } from '../../protocol/ids.ts'
 import { SYMLINK_MAX_BYTES } from '../../protocol/limits.ts'
-import type { Attributes, MadeNode, Slot } from '../../volume/volume.ts'
+import type { Attributes, MadeNode } from '../../volume/volume.ts'
 import type { RequestReader } from '../driver/wire.ts'
 import { KernelError } from '../errno.ts'
 import { kindOfMode } from '../files/attributes.ts'
@@ -15,7 +15,7 @@ export function makeDirectory(request: RequestReader, world: World): void {
   )
 }
 
-/** Also regular files: mknod(2) makes an empty one without opening it. */
+/** Also regular files: nobody opens one that mknod(2) made, so the volume publishes an empty version at once (rule 9). */
 export function makeNode(request: RequestReader, world: World): void {
   const mode = request.u32(40)
   const kind = kindOfMode(mode)
@@ -52,18 +52,8 @@ function make(
   const { unique, nodeId } = request
   const slot = slotOf(world, nodeId, name)
   const made = madeUnder(livingDirectory(world, nodeId))
-  const rows =
-    made.kind === 'file'
-      ? makeEmptyFile(world, slot, made)
-      : world.volume.create(slot, made, world.caller)
+  const rows = world.volume.create(slot, made, world.caller)
   world.replies.entry(unique, world.view.entryOf(rows))
-}
-
-/** A file nobody opens is complete as it is: its empty version is published at once (rule 9). */
-function makeEmptyFile(world: World, slot: Slot, made: MadeNode): Attributes {
-  const file = world.opener.create(slot, made)
-  world.settler.settle(file)
-  return world.volume.attributes(file.ino) ?? file.seen
 }
 
 /** A directory that is still there: nothing is made in one that was removed. @throws KernelError ENOENT */

@@ -5,13 +5,13 @@
  *
  * A message with another version or an unknown number is no error: it is of a later node.
  */
-import { decode, encode } from '../codec.ts'
-import type { Packable } from '../codec.ts'
+import { decode, encode } from './codec.ts'
+import type { Packable } from './codec.ts'
 import { PEER_FRAME_MAX_BYTES } from '../limits.ts'
 import { PEER_PROTOCOL } from '../messages/peer-control.ts'
 import type { UnknownMessage } from '../messages/peer-control.ts'
-import { parse } from '../schema.ts'
-import type { Schema } from '../schema.ts'
+import { parse } from './schema.ts'
+import type { Schema } from './schema.ts'
 import { malformed } from './scan.ts'
 
 /** Reads the fields behind version and number. */

@@ -14,8 +14,8 @@ import {
 import type { BucketName, ClusterId, Hash, NodeId, OriginId, StreamId } from '../ids.ts'
 import { BUCKET_NAME_MAX, VECTOR_ORIGINS_MAX } from '../limits.ts'
 import type { Vector } from '../rows.ts'
-import { bytesOf, bytesUpTo, mapped, text } from '../schema.ts'
-import type { Schema } from '../schema.ts'
+import { bytesOf, bytesUpTo, mapped, text } from './schema.ts'
+import type { Schema } from './schema.ts'
 import { decodeVector } from '../vector.ts'
 
 const ID_BYTES = 16

@@ -2,8 +2,18 @@
  * What the daemon answers to the requests of `control.ts`: the same values that `--json` prints, so their
  * field names are part of the product. Fields are added, never renamed or removed.
  */
-import type { Schema } from '../schema.ts'
-import { finite, flag, list, nullable, object, oneOf, parse, text, whole } from '../schema.ts'
+import type { Schema } from '../encoding/schema.ts'
+import {
+  finite,
+  flag,
+  list,
+  nullable,
+  object,
+  oneOf,
+  parse,
+  text,
+  whole,
+} from '../encoding/schema.ts'
 import type { RequestType } from './control.ts'
 
 const LABEL_MAX_UNITS = 256

@@ -9,8 +9,8 @@
  * Whatever is not a frame throws: the reader then closes the socket, since after garbage nobody knows
  * where the next frame begins.
  */
-import { decode, encode } from '../codec.ts'
-import type { Packable } from '../codec.ts'
+import { decode, encode } from '../encoding/codec.ts'
+import type { Packable } from '../encoding/codec.ts'
 import { ShoalError } from '../errors.ts'
 import { CONTROL_FRAME_MAX_BYTES, MESSAGE_DEPTH_MAX } from '../limits.ts'
 

@@ -10,8 +10,18 @@ import { isErrorCode, ShoalError } from '../errors.ts'
 import { parseBucketName } from '../ids.ts'
 import type { BucketName } from '../ids.ts'
 import { KEY_MAX_BYTES } from '../limits.ts'
-import { flag, list, mapped, nullable, object, oneOf, parse, text, whole } from '../schema.ts'
-import type { Schema } from '../schema.ts'
+import {
+  flag,
+  list,
+  mapped,
+  nullable,
+  object,
+  oneOf,
+  parse,
+  text,
+  whole,
+} from '../encoding/schema.ts'
+import type { Schema } from '../encoding/schema.ts'
 
 /** Linux PATH_MAX. */
 const PATH_MAX_UNITS = 4096
@@ -25,7 +35,7 @@ const REGIONS_MAX = 64
 const bucket: Schema<BucketName> = mapped(text(256), parseBucketName)
 /** A byte string as text. NUL is refused by `text`, and no command line can carry it either. */
 const key: Schema<string> = mapped(text(KEY_MAX_BYTES), (bytes) => {
-  if (/[^\u0001-\u00ff]/.test(bytes)) {
+  if (/[^\0-\u00ff]/.test(bytes)) {
     throw new ShoalError('malformed', 'read a key', { why: 'it is no byte string' })
   }
   return bytes
@@ -50,16 +60,19 @@ const bucketChange: Schema<BucketChange> = object({
   quotaBytes: nullable(whole()),
 })
 
+/** A request that says nothing but its type. */
+export type NoFields = Readonly<Record<string, unknown>>
+
 export interface RequestByType {
-  readonly hello: Readonly<Record<never, never>>
+  readonly hello: NoFields
   readonly down: { readonly force: boolean }
-  readonly status: Readonly<Record<never, never>>
+  readonly status: NoFields
   readonly 'bucket-create': {
     readonly name: BucketName
     readonly app: string | null
     readonly change: BucketChange
   }
-  readonly 'bucket-list': Readonly<Record<never, never>>
+  readonly 'bucket-list': NoFields
   readonly 'bucket-info': { readonly name: BucketName }
   readonly 'bucket-set': { readonly name: BucketName; readonly change: BucketChange }
   readonly 'bucket-destroy': { readonly name: BucketName; readonly force: boolean }
@@ -74,7 +87,7 @@ export interface RequestByType {
     readonly namespace: string
   }
   readonly unmount: { readonly directory: string; readonly force: boolean }
-  readonly mounts: Readonly<Record<never, never>>
+  readonly mounts: NoFields
   readonly rename: { readonly bucket: BucketName; readonly from: string; readonly to: string }
   readonly url: {
     readonly bucket: BucketName
@@ -84,7 +97,7 @@ export interface RequestByType {
   }
   readonly invite: { readonly lifetimeMs: number | null }
   readonly join: { readonly token: string }
-  readonly peers: Readonly<Record<never, never>>
+  readonly peers: NoFields
 }
 
 export type RequestType = keyof RequestByType

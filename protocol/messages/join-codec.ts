@@ -2,14 +2,24 @@
  * Bytes of the messages of `join.ts`. Numbers and the order of fields are final; see
  * `peer-control-codec.ts` for how a later version says more.
  */
-import { encode } from '../codec.ts'
+import { encode } from '../encoding/codec.ts'
 import { open, reader, seal } from '../encoding/envelope.ts'
 import type { MessageReader } from '../encoding/envelope.ts'
 import { bucketName, clusterId, streamId, vector as vectorField } from '../encoding/fields.ts'
+import { unreachable } from '../errors.ts'
 import { bytesOfHex } from '../ids.ts'
 import { CARRIED_BUCKETS_MAX, CONFIG_VALUE_MAX_BYTES, MEMBERS_MAX } from '../limits.ts'
-import { bytesOf, bytesUpTo, leading, list, mapped, nullable, text, whole } from '../schema.ts'
-import type { Schema } from '../schema.ts'
+import {
+  bytesOf,
+  bytesUpTo,
+  leading,
+  list,
+  mapped,
+  nullable,
+  text,
+  whole,
+} from '../encoding/schema.ts'
+import type { Schema } from '../encoding/schema.ts'
 import { encodeVector } from '../vector.ts'
 import type { CarriedBucket, JoinMessage, UnknownMessage } from './join.ts'
 
@@ -55,6 +65,8 @@ export function encodeJoin(message: JoinMessage): Buffer {
       return seal(DONE, [encodeVector(message.vector)])
     case 'join-refused':
       return seal(REFUSED, [message.code, message.why, message.next, message.names])
+    default:
+      return unreachable(message)
   }
 }
 

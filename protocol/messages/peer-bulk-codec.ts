@@ -2,15 +2,16 @@
  * Bytes of the messages of `peer-bulk.ts`. Numbers and the order of fields are final; see
  * `peer-control-codec.ts` for how a later version says more.
  */
-import type { Packable } from '../codec.ts'
+import type { Packable } from '../encoding/codec.ts'
 import { open, reader, seal } from '../encoding/envelope.ts'
 import type { MessageReader } from '../encoding/envelope.ts'
 import { contentHash, streamId } from '../encoding/fields.ts'
 import { malformed } from '../encoding/scan.ts'
+import { unreachable } from '../errors.ts'
 import { bytesOfHex } from '../ids.ts'
 import { CREDIT_MAX_BYTES, PIECE_BYTES, PIECE_FANOUT, PIECE_RANGES_MAX } from '../limits.ts'
-import { bytesUpTo, leading, list, mapped, tuple, whole } from '../schema.ts'
-import type { Schema } from '../schema.ts'
+import { bytesUpTo, leading, list, mapped, tuple, whole } from '../encoding/schema.ts'
+import type { Schema } from '../encoding/schema.ts'
 import { FETCH_PRIORITIES, OFFER_ANSWERS } from './peer-bulk.ts'
 import type { ContentName, PeerBulkMessage, PieceRange, UnknownMessage } from './peer-bulk.ts'
 
@@ -59,6 +60,8 @@ export function encodePeerBulk(message: PeerBulkMessage): Buffer {
       return seal(WANT, [message.request, OFFER_ANSWERS.indexOf(message.answer)])
     case 'durable':
       return seal(DURABLE, [bytesOfHex(message.hash)])
+    default:
+      return unreachable(message)
   }
 }
 

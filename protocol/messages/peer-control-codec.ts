@@ -2,7 +2,7 @@
  * Bytes of the messages of `peer-control.ts`. Numbers and the order of fields are final; a later version
  * appends fields, which this one drops, or takes a new number, which this one ignores.
  */
-import type { Packable } from '../codec.ts'
+import type { Packable } from '../encoding/codec.ts'
 import { open, reader, seal } from '../encoding/envelope.ts'
 import type { MessageReader } from '../encoding/envelope.ts'
 import {
@@ -14,6 +14,7 @@ import {
   vector as vectorField,
 } from '../encoding/fields.ts'
 import { malformed } from '../encoding/scan.ts'
+import { unreachable } from '../errors.ts'
 import { bytesOfHex } from '../ids.ts'
 import type { OriginId } from '../ids.ts'
 import { HELLO_STREAMS_MAX, OPERATIONS_PER_MESSAGE_MAX, OPERATION_MAX_BYTES } from '../limits.ts'
@@ -27,8 +28,8 @@ import {
   text,
   tuple,
   whole,
-} from '../schema.ts'
-import type { Schema } from '../schema.ts'
+} from '../encoding/schema.ts'
+import type { Schema } from '../encoding/schema.ts'
 import { encodeVector } from '../vector.ts'
 import type {
   EncodedOperation,
@@ -87,6 +88,8 @@ export function encodePeerControl(message: PeerControlMessage): Buffer {
     case 'digest':
     case 'gap-request':
       return encodeStreamMessage(message)
+    default:
+      return unreachable(message)
   }
 }
 
@@ -123,6 +126,8 @@ function encodeStreamMessage(message: StreamMessage): Buffer {
       return seal(DIGEST, [stream, message.vectorHash, encodeVector(message.changed)])
     case 'gap-request':
       return seal(GAP_REQUEST, [stream, bytesOfHex(message.origin), message.from, message.to])
+    default:
+      return unreachable(message)
   }
 }
 

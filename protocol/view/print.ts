@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { ROOT_UID } from '../ids.ts'
 import type { Uid } from '../ids.ts'
 import type { Stamp } from '../stamps.ts'
-import type { View } from '../view.ts'
+import type { View } from './view.ts'
 import type { SlotEntry } from './names.ts'
 
 /** Dots of the versions of an inode that stand, newest first. */

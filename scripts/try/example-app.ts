@@ -9,7 +9,7 @@ import { formWithFile, get } from './fetching.ts'
 import { makePicture } from './picture.ts'
 import { formatBytes, formatMs } from './stage.ts'
 import { APP, type Trial, arrival } from './trial.ts'
-import type { Machine } from './machine.ts'
+import type { Machine } from '../machines/machine.ts'
 
 /** Sides of 1,600 pixels make about 3 MB. */
 const PICTURE_SIDE = 1600

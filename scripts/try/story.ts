@@ -64,7 +64,7 @@ export async function mountBoth(trial: Trial): Promise<void> {
 }
 
 /** A folder of real files, of this repository: texts, code and packages, some thousand. */
-export function gatherFiles({ root, folder }: Trial): string {
+function gatherFiles({ root, folder }: Trial): string {
   const source = join(folder, 'holiday')
   mkdirSync(source)
   const names = ['docs', 'examples', 'protocol', 'volume', 'daemon', 'sdk', 'README.md', 'LICENSE']

@@ -4,8 +4,8 @@
  */
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Cleanup } from './cleanup.ts'
-import { type Answer, type Machine, run, sleep } from './machine.ts'
+import type { Cleanup } from '../machines/cleanup.ts'
+import { type Answer, type Machine, run, sleep } from '../machines/machine.ts'
 import { type Stage, formatMs } from './stage.ts'
 
 export const BUCKET = 'my-app-images'

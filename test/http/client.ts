@@ -46,7 +46,7 @@ export function signingKey(secret: string, date: string, region = 'auto'): Buffe
 }
 
 /** Targets in tests are already in canonical escapes; only the query is put in order. */
-export function canonical(
+function canonical(
   method: string,
   target: string,
   headers: Readonly<Record<string, string>>,

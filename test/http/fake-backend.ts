@@ -21,6 +21,7 @@ import {
   newLseq,
   newSourceId,
   parseBucketName,
+  parseObjectKey,
   parseOriginId,
   parseStreamId,
   type BucketName,
@@ -50,14 +51,14 @@ export const ADMIN: { readonly accessKeyId: string; readonly secret: string } = 
 }
 
 export class FakeVolume implements HttpVolume {
-  readonly versions: Map<ObjectKey, Version> = new Map()
+  readonly versions: Map<string, Version> = new Map()
   readonly #contents: ContentStore
   readonly #environment: Environment
   /** Keys that pretend not to have their bytes here until `fetch` was called. */
   readonly missing: Set<string> = new Set()
   settledPrefixes: string[] = []
   #count = 1
-  #keyByIno = new Map<Ino, ObjectKey>()
+  #keyByIno = new Map<Ino, string>()
 
   constructor(contents: ContentStore, environment: Environment) {
     this.#contents = contents
@@ -110,7 +111,7 @@ export class FakeVolume implements HttpVolume {
       const common = cut < 0 ? null : key.slice(0, cut + delimiter.length)
       if (common !== null && (prefixes.includes(common) || after.startsWith(common))) continue
       if (items.length + prefixes.length === limit) return { items, prefixes, next: last }
-      if (common === null) items.push({ key, version })
+      if (common === null) items.push({ key: parseObjectKey(key), version })
       else prefixes.push(common)
       last = common ?? key
     }
@@ -146,7 +147,7 @@ export class FakeVolume implements HttpVolume {
   writeFile(key: string, bytes: Buffer, headers: ReadonlyMap<string, string> = new Map()): Version {
     const content = this.#contents.sealBytes(bytes)
     const object = { content, headers, metadata: new Map(), checksums: new Map(), etag: null }
-    return this.put(key as ObjectKey, object).version
+    return this.put(parseObjectKey(key), object).version
   }
 
   remove(key: ObjectKey, condition: Condition): { removed: boolean } {

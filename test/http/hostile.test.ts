@@ -63,7 +63,7 @@ describe('garbage', () => {
     expect(answer).not.toContain('still open')
     expect(answer.match(/HTTP\/1\.1/g)?.length ?? 0).toBeLessThanOrEqual(1)
     expect(await alive()).toBe(true)
-    expect(volume.versions.has('x' as never)).toBe(false)
+    expect(volume.versions.has('x')).toBe(false)
   })
 
   it('refuses headers without end, and targets that are no path', async () => {
@@ -130,7 +130,7 @@ describe('uploads that end early', () => {
     await sleep(200)
     outgoing.destroy()
     await sleep(200)
-    expect(volume.versions.has('half' as never)).toBe(false)
+    expect(volume.versions.has('half')).toBe(false)
     const held = readdirSync(`${backend.home}/contents`, { recursive: true, withFileTypes: true })
     expect(held.filter((entry) => entry.isFile() && !entry.name.endsWith('.lock'))).toEqual([])
   })
@@ -176,28 +176,50 @@ describe('uploads that end early', () => {
   })
 })
 
+const putChunked = (
+  body: string,
+  headers: Record<string, string>,
+  key: typeof ADMIN | null = ADMIN,
+): ReturnType<Client['send']> =>
+  client.send({
+    method: 'PUT',
+    target: '/things/chunked',
+    body,
+    key,
+    headers: {
+      'content-encoding': 'aws-chunked,gzip',
+      'x-amz-decoded-content-length': '11',
+      ...headers,
+    },
+  })
+
+function signChunks(headers: Record<string, string>, chunks: string[], crc: string | null): string {
+  const amzDate = headers['x-amz-date'] ?? amzDateOf(Date.now())
+  const date = amzDate.slice(0, 8)
+  const key = signingKey(ADMIN.secret, date)
+  const scope = `${date}/auto/s3/aws4_request`
+  let previous = /Signature=(\w+)/.exec(headers.authorization ?? '')?.[1] ?? ''
+  let body = ''
+  for (const chunk of chunks) {
+    const text = `AWS4-HMAC-SHA256-PAYLOAD\n${amzDate}\n${scope}\n${previous}\n${sha256('')}\n${sha256(chunk)}`
+    previous = hmac(key, text).toString('hex')
+    body += `${chunk.length.toString(16)};chunk-signature=${previous}\r\n`
+    if (chunk !== '') body += `${chunk}\r\n`
+  }
+  if (crc !== null) {
+    const line = `x-amz-checksum-crc32:${crc}`
+    const text = `AWS4-HMAC-SHA256-TRAILER\n${amzDate}\n${scope}\n${previous}\n${sha256(`${line}\n`)}`
+    body += `${line}\r\nx-amz-trailer-signature:${hmac(key, text).toString('hex')}\r\n`
+  }
+  return `${body}\r\n`
+}
+
 describe('aws-chunked', () => {
   const CRC = (() => {
     const bytes = Buffer.alloc(4)
     bytes.writeUInt32BE(crc32('hello world'))
     return bytes.toString('base64')
   })()
-  const putChunked = (
-    body: string,
-    headers: Record<string, string>,
-    key: typeof ADMIN | null = ADMIN,
-  ): ReturnType<Client['send']> =>
-    client.send({
-      method: 'PUT',
-      target: '/things/chunked',
-      body,
-      key,
-      headers: {
-        'content-encoding': 'aws-chunked,gzip',
-        'x-amz-decoded-content-length': '11',
-        ...headers,
-      },
-    })
   const unsigned = { 'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER' }
 
   it('with a checksum behind it', async () => {
@@ -271,31 +293,6 @@ describe('aws-chunked', () => {
     expect(await put((body) => body.replace(/(trailer-signature:)./, '$1g'), true)).toMatch(/^403/)
     expect((await client.get('/things/chunked')).status).toBe(404)
   })
-
-  function signChunks(
-    headers: Record<string, string>,
-    chunks: string[],
-    crc: string | null,
-  ): string {
-    const amzDate = headers['x-amz-date'] ?? amzDateOf(Date.now())
-    const date = amzDate.slice(0, 8)
-    const key = signingKey(ADMIN.secret, date)
-    const scope = `${date}/auto/s3/aws4_request`
-    let previous = /Signature=(\w+)/.exec(headers.authorization ?? '')?.[1] ?? ''
-    let body = ''
-    for (const chunk of chunks) {
-      const text = `AWS4-HMAC-SHA256-PAYLOAD\n${amzDate}\n${scope}\n${previous}\n${sha256('')}\n${sha256(chunk)}`
-      previous = hmac(key, text).toString('hex')
-      body += `${chunk.length.toString(16)};chunk-signature=${previous}\r\n`
-      if (chunk !== '') body += `${chunk}\r\n`
-    }
-    if (crc !== null) {
-      const line = `x-amz-checksum-crc32:${crc}`
-      const text = `AWS4-HMAC-SHA256-TRAILER\n${amzDate}\n${scope}\n${previous}\n${sha256(`${line}\n`)}`
-      body += `${line}\r\nx-amz-trailer-signature:${hmac(key, text).toString('hex')}\r\n`
-    }
-    return `${body}\r\n`
-  }
 })
 
 describe('objects that a browser could run', () => {

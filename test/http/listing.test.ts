@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startHttpServer, type HttpServer } from '../../daemon/http/server.ts'
 import { escapeText } from '../../daemon/http/xml.ts'
-import { bytesOfText, type BucketName } from '../../protocol/ids.ts'
+import { bytesOfText, parseBucketName } from '../../protocol/ids.ts'
 import { Client, type Answer } from './client.ts'
 import { FakeBackend } from './fake-backend.ts'
 
@@ -108,10 +108,15 @@ describe('ListObjects', () => {
   })
 })
 
+const statusOf = async (method: string, target: string): Promise<string> => {
+  const answer = await client.send({ method, target })
+  return `${answer.status} ${answer.code}`
+}
+
 describe('buckets', () => {
   it('are listed for those who may know them', async () => {
     backend.makeBucket('more-things')
-    const grant = { bucket: 'things' as BucketName, prefix: 'x/', verbs: ['read'] as const }
+    const grant = { bucket: parseBucketName('things'), prefix: 'x/', verbs: ['read'] as const }
     backend.addKey('APP', [grant])
     const key = { accessKeyId: 'APP', secret: 'APP-secret' }
     expect(all(await client.get('/'), 'Name')).toEqual(['more-things', 'things'])
@@ -126,31 +131,23 @@ describe('buckets', () => {
   })
 
   it('are made and removed', async () => {
-    const call = async (method: string, name: string): Promise<string> => {
-      const answer = await client.send({ method, target: `/${name}` })
-      return `${answer.status} ${answer.code}`
-    }
-    expect(await call('PUT', 'fresh-things')).toBe('200 ')
-    expect(await call('PUT', 'fresh-things')).toBe('409 BucketAlreadyOwnedByYou')
-    expect(await call('PUT', 'No')).toBe('400 InvalidBucketName')
-    expect(await call('DELETE', 'things')).toBe('409 BucketNotEmpty')
-    expect(await call('DELETE', 'fresh-things')).toBe('204 ')
-    expect(await call('DELETE', 'fresh-things')).toBe('404 NoSuchBucket')
+    expect(await statusOf('PUT', '/fresh-things')).toBe('200 ')
+    expect(await statusOf('PUT', '/fresh-things')).toBe('409 BucketAlreadyOwnedByYou')
+    expect(await statusOf('PUT', '/No')).toBe('400 InvalidBucketName')
+    expect(await statusOf('DELETE', '/things')).toBe('409 BucketNotEmpty')
+    expect(await statusOf('DELETE', '/fresh-things')).toBe('204 ')
+    expect(await statusOf('DELETE', '/fresh-things')).toBe('404 NoSuchBucket')
   })
 
   it('know what they do not offer', async () => {
-    const code = async (method: string, target: string): Promise<string> => {
-      const answer = await client.send({ method, target })
-      return `${answer.status} ${answer.code}`
-    }
-    expect(await code('GET', '/things?acl')).toBe('501 NotImplemented')
-    expect(await code('POST', '/things?delete')).toBe('501 NotImplemented')
-    expect(await code('GET', '/things?versions')).toBe('501 NotImplemented')
-    expect(await code('PUT', '/things?policy')).toBe('501 NotImplemented')
-    expect(await code('POST', '/things/x?uploads')).toBe('501 NotImplemented')
-    expect(await code('POST', '/things/x')).toBe('405 MethodNotAllowed')
-    expect(await code('PATCH', '/things/x')).toBe('405 MethodNotAllowed')
-    expect(await code('GET', '/things/dir/one?x-id=GetObject')).toBe('200 ')
+    expect(await statusOf('GET', '/things?acl')).toBe('501 NotImplemented')
+    expect(await statusOf('POST', '/things?delete')).toBe('501 NotImplemented')
+    expect(await statusOf('GET', '/things?versions')).toBe('501 NotImplemented')
+    expect(await statusOf('PUT', '/things?policy')).toBe('501 NotImplemented')
+    expect(await statusOf('POST', '/things/x?uploads')).toBe('501 NotImplemented')
+    expect(await statusOf('POST', '/things/x')).toBe('405 MethodNotAllowed')
+    expect(await statusOf('PATCH', '/things/x')).toBe('405 MethodNotAllowed')
+    expect(await statusOf('GET', '/things/dir/one?x-id=GetObject')).toBe('200 ')
   })
 })
 

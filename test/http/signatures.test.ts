@@ -7,6 +7,7 @@ import { startHttpServer, type HttpServer } from '../../daemon/http/server.ts'
 import { presignUrl, verifyPresigned } from '../../daemon/http/signing/presign.ts'
 import { verifyHeaderSignature, type Verification } from '../../daemon/http/signing/signature.ts'
 import { SigningKeys } from '../../daemon/http/signing/signing-keys.ts'
+import { parseBucketName } from '../../protocol/ids.ts'
 import { NODE_ADMIN } from '../../protocol/policy.ts'
 import { amzDateOf, Client } from './client.ts'
 import { FakeBackend } from './fake-backend.ts'
@@ -186,6 +187,12 @@ describe('over the wire', () => {
     backend.close()
   })
 
+  const at = async (nowMs: number, expires: number): Promise<string> => {
+    const target = client.presign({ target: '/photos/a/b.txt', nowMs, expires })
+    const answer = await client.send({ target, key: null })
+    return `${answer.status} ${/<Message>(.*?)</.exec(answer.text)?.[1] ?? ''}`
+  }
+
   it('takes any region, spaces or none between the parts, and a Date header', async () => {
     for (const region of ['US', 'auto', 'us-east-1', 'eu-central-1']) {
       const answer = await client.send({ target: '/photos/a/b.txt', signed: { region } })
@@ -244,11 +251,6 @@ describe('over the wire', () => {
   })
 
   it('holds a presigned URL to its time', async () => {
-    const at = async (nowMs: number, expires: number): Promise<string> => {
-      const target = client.presign({ target: '/photos/a/b.txt', nowMs, expires })
-      const answer = await client.send({ target, key: null })
-      return `${answer.status} ${/<Message>(.*?)</.exec(answer.text)?.[1] ?? ''}`
-    }
     const now = Date.now()
     expect(await at(now - 5000, 60)).toBe('200 ')
     expect(await at(now - 61_000, 60)).toBe('403 Request has expired')
@@ -303,7 +305,7 @@ describe('over the wire', () => {
   })
 
   it('says what is missing in the order signature, existence, policy', async () => {
-    backend.addKey('SCOPED', [{ bucket: 'photos' as never, prefix: 'a/', verbs: ['read'] }])
+    backend.addKey('SCOPED', [{ bucket: parseBucketName('photos'), prefix: 'a/', verbs: ['read'] }])
     const key = { accessKeyId: 'SCOPED', secret: 'SCOPED-secret' }
     const ask = async (target: string, using = key, method = 'GET'): Promise<string> => {
       const answer = await client.send({ target, key: using, method })

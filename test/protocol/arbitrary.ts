@@ -1,5 +1,5 @@
 /** Arbitrary ids, stamps and rows for fast-check, up to their bounds. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { newName, parseHash, parseOriginId, parseUid } from '../../protocol/ids.ts'
 import type { Hash, Name, OriginId, Uid } from '../../protocol/ids.ts'
 import { KINDS } from '../../protocol/rows.ts'
@@ -41,9 +41,10 @@ export const time: fc.Arbitrary<Time> = fc.tuple(
 export const context: fc.Arbitrary<Context> = fc
   .array(fc.tuple(originId, hlc), { maxLength: 20 })
   .map((entries) => new Map(entries))
-const stamps = fc
-  .array(stamp, { maxLength: 20 })
-  .map((all) => [...new Map(all.map((one) => [`${one.hlc}.${one.origin}`, one])).values()])
+const stamps = fc.array(stamp, { maxLength: 20 }).map(withoutRepeats)
+function withoutRepeats(all: readonly Stamp[]): Stamp[] {
+  return [...new Map(all.map((one) => [`${one.hlc}.${one.origin}`, one])).values()]
+}
 const u32 = fc.nat(0xffff_ffff)
 const nullable = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | null> => fc.option(value)
 const texts = fc
@@ -71,14 +72,22 @@ export const placeRow: fc.Arbitrary<PlaceRow> = fc
     previous: nullable(fc.tuple(uid, name)),
     group: nullable(uid),
   })
-  .map(({ previous, inode, seen, ...row }) => ({
+  .map(placeOf)
+
+interface AnyPlace extends Omit<PlaceRow, 'type' | 'previousParent' | 'previousName'> {
+  readonly previous: readonly [Uid, Name] | null
+}
+
+function placeOf({ previous, inode, seen, ...row }: AnyPlace): PlaceRow {
+  return {
     type: 'place',
     ...row,
     inode: row.kind === 'directory' ? row.node : inode,
     seen: row.deleted ? seen : null,
     previousParent: previous?.[0] ?? null,
     previousName: previous?.[1] ?? null,
-  }))
+  }
+}
 
 export const versionRow: fc.Arbitrary<VersionRow> = fc
   .record({
@@ -96,7 +105,11 @@ export const versionRow: fc.Arbitrary<VersionRow> = fc
     checksums: texts,
     etag: byteString(64),
   })
-  .map((row) => ({ type: 'version', ...row, size: row.inline?.length ?? row.size }))
+  .map(versionOf)
+
+function versionOf(row: Omit<VersionRow, 'type'>): VersionRow {
+  return { type: 'version', ...row, size: row.inline?.length ?? row.size }
+}
 
 export const attributeRow: fc.Arbitrary<AttributeRow> = fc.record({
   type: fc.constant('attribute' as const),

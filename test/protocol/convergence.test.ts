@@ -2,7 +2,7 @@
  * Replicas that have the same rows see the same files, whatever the order, and nothing that anybody wrote
  * is lost. Few names and three machines: what can go wrong, goes wrong there.
  */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EVERYDAY, MOVES } from '../simulation/choices.ts'
 import { checkNothingLost, checkSeenOnce } from '../simulation/invariants.ts'

@@ -2,6 +2,7 @@
  * Operations chosen from what a replica sees, by numbers: the same numbers on the same view are the same
  * operation. Few names, so that they meet.
  */
+import { unreachable } from '../../protocol/errors.ts'
 import type { FileOperation } from './files.ts'
 import type { Replica } from './replica.ts'
 
@@ -63,5 +64,7 @@ export function chooseOperation(replica: Replica, choice: Choice, mix: Mix): Fil
       const path = at([...directories, ...files], choice.first) ?? ''
       return { type, path, to: inDirectory }
     }
+    default:
+      return unreachable(type)
   }
 }

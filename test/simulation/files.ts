@@ -11,7 +11,7 @@ import type { Hash, OriginId, Uid } from '../../protocol/ids.ts'
 import { seenOf, successor } from '../../protocol/merge.ts'
 import type { PlaceRow, Row, VersionRow } from '../../protocol/rows.ts'
 import type { Hlc } from '../../protocol/stamps.ts'
-import type { NodeView, View } from '../../protocol/view.ts'
+import type { NodeView, View } from '../../protocol/view/view.ts'
 import type { SlotEntry } from '../../protocol/view/names.ts'
 import type { RowSet } from './row-set.ts'
 

@@ -43,7 +43,7 @@ export class Replica implements Writer {
     random: Random,
     options: ReplicaOptions = { settles: true, merge: 'choose' },
   ) {
-    const node = parseNodeId(`${index.toString(16).padStart(2, '0')}`.repeat(16))
+    const node = parseNodeId(index.toString(16).padStart(2, '0').repeat(16))
     this.origin = newOriginId(node, random.bytes(8))
     this.rows = new RowSet(options.merge)
     this.#random = random

@@ -49,7 +49,9 @@ export function play(
   script: readonly Step[],
   { mix, options = CORRECT, shared = false }: Play,
 ): Replica[] {
-  const random = new Random(script.reduce((sum, step) => sum * 31 + step.first + step.name, 7))
+  const random = new Random(
+    script.reduce((sum, step) => Math.imul(sum, 31) + step.first + step.name, 7),
+  )
   const replicas = Array.from(
     { length: MACHINES },
     (_, index) => new Replica(index, random, options),

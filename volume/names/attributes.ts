@@ -51,6 +51,7 @@ interface AttributeColumns {
   readonly for_hlc: number | null
   readonly for_origin: number | null
   readonly staging: number | null
+  readonly class: number | null
 }
 
 const COLUMNS = `n.id AS node, n.view_parent, n.view_key, i.id AS ino, substr(i.uid16, 1, 6) AS made,
@@ -58,7 +59,8 @@ const COLUMNS = `n.id AS node, n.view_parent, n.view_key, i.id AS ino, substr(i.
   i.subdirectories, i.changed, i.modified, i.head_hlc, i.head_origin, v.size, v.hash, v.mtime, v.mtime_ns,
   a.hlc AS set_hlc, a.mode AS set_mode, a.uid AS set_uid, a.gid AS set_gid, a.atime AS set_atime,
   a.atime_ns AS set_atime_ns, a.mtime AS set_mtime, a.mtime_ns AS set_mtime_ns, a.for_hlc, a.for_origin,
-  (SELECT max(s.id) FROM staging s WHERE s.ino = i.id) AS staging`
+  (SELECT max(s.id) FROM staging s WHERE s.ino = i.id) AS staging,
+  (SELECT m.class FROM anomaly m WHERE m.node = i.id) AS class`
 const JOINS = `JOIN node i ON i.id = n.ino
   LEFT JOIN version v ON v.ino = i.id AND v.hlc = i.head_hlc AND v.origin = i.head_origin
   LEFT JOIN attribute a ON a.ino = i.id`
@@ -112,6 +114,7 @@ export function readEntries(names: Names, parent: number, after: string, limit: 
 }
 
 function attributesOf(names: Names, row: AttributeColumns): Attributes {
+  if (row.class !== null) return mergedAttributes(names, row, row.class)
   const set = row.set_hlc !== null
   const mtime = mtimeOf(row)
   return {
@@ -133,6 +136,28 @@ function attributesOf(names: Names, row: AttributeColumns): Attributes {
     parent: parentOf(names, row),
     staging: row.staging === null ? null : readStaging(names, row.staging),
   }
+}
+
+/**
+ * A merged directory shows the mode, owner and extended attributes of the member with the smallest id, the
+ * same on every machine; the row number, as ever, of the one that stands for it here.
+ */
+function mergedAttributes(names: Names, row: AttributeColumns, representative: number): Attributes {
+  const shown = attributesOf(names, { ...row, class: null })
+  const owner = names.db.get<AttributeColumns>(BY_INODE, attributeOwner(names, representative))
+  if (owner === undefined || owner.ino === row.ino) return shown
+  const { mode, uid, gid, birth } = attributesOf(names, { ...owner, class: null })
+  return { ...shown, mode, uid, gid, birth }
+}
+
+/** The inode whose attributes a directory shows: of a merged one the member with the smallest id. */
+export function attributeOwner(names: Names, ino: number): number {
+  const row = names.db.get<{ id: number }>(
+    `SELECT n.id FROM anomaly a JOIN anomaly m ON m.class = a.class JOIN node n ON n.id = m.node
+     WHERE a.node = ? AND a.class IS NOT NULL ORDER BY n.uid16 LIMIT 1`,
+    ino,
+  )
+  return row?.id ?? ino
 }
 
 const headOf = (names: Names, row: AttributeColumns): Stamp | null =>

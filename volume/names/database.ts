@@ -130,7 +130,10 @@ export class Database {
     }
   }
 
-  /** Idempotent. */
+  /**
+   * Idempotent. Under `@photostructure/sqlite` the files stay open until the statements are collected as
+   * garbage: it has no way to finalize one.
+   */
   close(): void {
     if (this.#closed) return
     this.#closed = true

@@ -77,8 +77,9 @@ function wantedPlace(transaction: Transaction, row: PlaceRow, move: Move): Shown
     deleted: row.deleted,
     hasHead: transaction.expectsContent(row.inode) || hasHead(transaction, move),
   })
-  const doubt = placed === IN_DOUBT || doubtsOf(transaction, row, { ...numbers, current })
-  if (!doubt) return placed
+  // Once in doubt, the rest of the operation waits for the whole view: names may still be held by what goes.
+  const isClear = !transaction.viewInDoubt && placed !== IN_DOUBT
+  if (isClear && !doubtsOf(transaction, row, { ...numbers, current })) return placed
   transaction.viewInDoubt = true
   return from
 }

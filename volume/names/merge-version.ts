@@ -41,7 +41,7 @@ export function mergeVersion(transaction: Transaction, row: VersionRow): boolean
   if (shown !== undefined) setHead(transaction, ino, shown.dot, row.hlc)
   takeNoteOfContent(transaction, row)
   if (transaction.self.anomalies > 0 && isInodeAnomalous(names, ino)) transaction.viewInDoubt = true
-  else showNames(transaction, ino, row.hlc)
+  if (!transaction.viewInDoubt) showNames(transaction, ino, row.hlc)
   return true
 }
 

@@ -4,8 +4,8 @@
  */
 import type { Uid } from '../../protocol/ids.ts'
 import { bytesOfRaw, newName } from '../../protocol/ids.ts'
-import type { NodeView, View, ViewSource } from '../../protocol/view.ts'
-import { computeView } from '../../protocol/view.ts'
+import type { NodeView, View, ViewSource } from '../../protocol/view/view.ts'
+import { computeView } from '../../protocol/view/view.ts'
 import type { PlaceFacts } from '../../protocol/view/facts.ts'
 import type { Stamp } from '../../protocol/stamps.ts'
 import { compareStamps } from '../../protocol/stamps.ts'

@@ -28,7 +28,8 @@ export function settleView(transaction: Transaction): void {
   write(transaction, nodes, seeNodes(transaction.names, nodes))
 }
 
-function readAllNodes(names: Names): Map<number, NodeRow> {
+/** All nodes but the root, placeholders included. */
+export function readAllNodes(names: Names): Map<number, NodeRow> {
   const nodes = new Map<number, NodeRow>()
   for (let after = ROOT; ; ) {
     const page = nodesAfter(names, after, ROWS_PER_READ)

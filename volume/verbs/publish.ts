@@ -14,6 +14,8 @@ import { nodeById, nodesOfInode, uidOfNode } from '../names/nodes.ts'
 import type { NodeRow } from '../names/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { StagingRecord } from '../volume.ts'
+import { prepareContent } from '../names/settle.ts'
+import { bury } from './remove-name.ts'
 import { deleteStaging } from './stage.ts'
 import { emptyContent, replacing, versionRow } from './version.ts'
 
@@ -49,6 +51,7 @@ export function publish(
     if (!publication.keepStaging) deleteStaging(transaction, staging.id)
     return false
   }
+  prepareContent(transaction, node.id, (shadow) => bury(transaction, shadow))
   const published = writeVersion(transaction, node, { base: baseOf(transaction, staged), publication })
   if (publication.keepStaging) rebase(transaction, staging.id, published)
   else deleteStaging(transaction, staging.id)

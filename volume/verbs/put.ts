@@ -12,11 +12,11 @@ import { readFacts, readHead, readVersion } from '../names/heads.ts'
 import { mergeRow } from '../names/merge-row.ts'
 import { nodeById, nodeByUid, nodeShownAt, ROOT, uidOfNode } from '../names/nodes.ts'
 import type { NodeRow } from '../names/nodes.ts'
-import { prepareSlot } from '../names/settle.ts'
+import { prepareContent, prepareSlot } from '../names/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Condition, NewObject, PutResult, Version } from '../volume.ts'
 import { newPlace } from './create.ts'
-import { removeNode } from './remove-name.ts'
+import { bury, removeNode } from './remove-name.ts'
 import { clearSetId } from './set-attributes.ts'
 import { replacing, versionRow } from './version.ts'
 
@@ -75,7 +75,10 @@ function fileFor(
   const { names } = transaction
   if (found !== undefined && found.kind === FILE) {
     const inode = found.ino === found.id ? found : nodeById(names, found.ino)
-    if (inode !== undefined) return { uid: uidOfNode(inode), ino: inode.id }
+    if (inode !== undefined) {
+      prepareContent(transaction, inode.id, (shadow) => bury(transaction, shadow))
+      return { uid: uidOfNode(inode), ino: inode.id }
+    }
   }
   if (found !== undefined) removeNode(transaction, found)
   prepareSlot(transaction, parent, name)

@@ -3,14 +3,14 @@ import { ShoalError } from '../../protocol/errors.ts'
 import { DIRECTORY, FILE } from '../names/columns.ts'
 import { mergeRow } from '../names/merge-row.ts'
 import { readNamed } from '../names/attributes.ts'
-import { directoryOf, nodeById, nodeShownAt, placeRowOf } from '../names/nodes.ts'
+import { directoryOf, nodeShownAt, placeRowOf } from '../names/nodes.ts'
 import type { NodeRow } from '../names/nodes.ts'
 import type { Names } from '../names/names.ts'
 import { besideDirectory } from '../names/suffix.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Slot } from '../volume.ts'
 import { readHead } from '../names/heads.ts'
-import { prepareSlot, shadowsOf } from '../names/settle.ts'
+import { membersOf, prepareNode, refreshed, shadowsOf } from '../names/settle.ts'
 import { seenNow } from './version.ts'
 
 /** The node that POSIX means by a name; undefined where there is none. */
@@ -59,13 +59,15 @@ function emptyMarker(names: Names, directory: NodeRow): NodeRow | undefined {
 
 /** Takes a shown node away, and with it the shadows that its slot hides. */
 export function removeNode(transaction: Transaction, node: NodeRow): void {
-  const parent = node.view_parent === null ? undefined : nodeById(transaction.names, node.view_parent)
-  if (parent !== undefined) prepareSlot(transaction, parent, '')
-  for (const each of [node, ...shadowsOf(transaction, node)]) bury(transaction, each)
+  prepareNode(transaction, node)
+  const shadows = shadowsOf(transaction, node)
+  for (const each of [...membersOf(transaction, node), ...shadows]) bury(transaction, each)
 }
 
-function bury(transaction: Transaction, node: NodeRow): void {
+/** Writes a deleted place, with all versions of the inode as seen. */
+export function bury(transaction: Transaction, stale: NodeRow): void {
   const { names } = transaction
+  const node = refreshed(transaction, stale)
   const isDirectory = node.kind === DIRECTORY
   mergeRow(transaction, {
     ...placeRowOf(names, node),

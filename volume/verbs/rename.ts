@@ -3,18 +3,27 @@
  * case a concurrent move makes a ring, and as what it moved, so that members of a merged directory stay one.
  */
 import { ShoalError } from '../../protocol/errors.ts'
-import type { Name } from '../../protocol/ids.ts'
+import type { Name, Uid } from '../../protocol/ids.ts'
 import { DIRECTORY } from '../names/columns.ts'
 import { isWithin } from '../names/lookup.ts'
 import { mergeRow } from '../names/merge-row.ts'
-import { directoryOf, placeRowOf, ROOT, shownName, uidOfId, uidOfNode } from '../names/nodes.ts'
+import {
+  directoryOf,
+  nodeShownAt,
+  placeRowOf,
+  ROOT,
+  shownName,
+  uidOfId,
+  uidOfNode,
+  viewKey,
+} from '../names/nodes.ts'
 import type { NodeRow } from '../names/nodes.ts'
 import { show } from '../names/placement.ts'
-import { membersOf, prepareMove, prepareSlot, shadowsOf } from '../names/settle.ts'
+import { membersOf, prepareNode, prepareSlot, refreshed, shadowsOf, tokenOf } from '../names/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { RenameMode, Slot } from '../volume.ts'
 import { checkName } from './create.ts'
-import { nodeNamed, removeEmptyDirectory, removeNode } from './remove-name.ts'
+import { bury, nodeNamed, removeEmptyDirectory, removeNode } from './remove-name.ts'
 
 /**
  * @throws ShoalError `not-found`, `exists`, `not-a-directory`, `is-a-directory`, `not-empty`,
@@ -65,9 +74,24 @@ function exchange(transaction: Transaction, source: NodeRow, target: NodeRow | u
   // The first move would meet the second's name: the index holds one node a key, so it goes in between.
   const sourceName = shownName(source)
   const targetName = shownName(target)
+  refuseThird(transaction, { parent: targetParent, name: targetName }, [source, target])
+  refuseThird(transaction, { parent: sourceParent, name: sourceName }, [target, source])
   show(transaction, target, null, 0)
   moveNode(transaction, source, { parent: targetParent, name: targetName })
   moveNode(transaction, target, { parent: sourceParent, name: sourceName })
+}
+
+/** A file beside a directory of its name is not what was exchanged, and must not be hidden by it. */
+function refuseThird(
+  { names }: Transaction,
+  { parent, name }: { readonly parent: NodeRow; readonly name: Name },
+  [arriving, leaving]: readonly [NodeRow, NodeRow],
+): void {
+  const there = nodeShownAt(names, parent.id, viewKey(name, arriving.kind))
+  if (there === undefined || there.id === arriving.id || there.id === leaving.id) return
+  throw new ShoalError('exists', `exchange "${name}"`, {
+    why: 'a file and a directory of that name are both there',
+  })
 }
 
 /** Writes the place rows of a move: of the node, or of all members of a merged directory. */
@@ -76,16 +100,24 @@ export function moveNode(
   node: NodeRow,
   to: { readonly parent: NodeRow; readonly name: Name },
 ): void {
-  prepareMove(transaction, node)
+  prepareNode(transaction, node)
   prepareSlot(transaction, to.parent, to.name)
-  for (const shadow of shadowsOf(transaction, node)) removeNode(transaction, shadow)
-  for (const member of membersOf(transaction, node)) moveOne(transaction, member, { node, to })
+  for (const shadow of shadowsOf(transaction, node)) bury(transaction, shadow)
+  const members = membersOf(transaction, node)
+  const group = node.kind === DIRECTORY ? tokenOf(transaction, node) : null
+  for (const member of members) moveOne(transaction, refreshed(transaction, member), { node, to, group })
+}
+
+interface Move {
+  readonly node: NodeRow
+  readonly to: { readonly parent: NodeRow; readonly name: Name }
+  readonly group: Uid | null
 }
 
 function moveOne(
   transaction: Transaction,
   member: NodeRow,
-  { node, to }: { node: NodeRow; to: { readonly parent: NodeRow; readonly name: Name } },
+  { node, to, group }: Move,
 ): void {
   const { names } = transaction
   const isDirectory = node.kind === DIRECTORY
@@ -99,6 +131,6 @@ function moveOne(
     seen: null,
     previousParent: isDirectory ? uidOfId(names, node.view_parent ?? ROOT) : null,
     previousName: isDirectory ? shownName(node) : null,
-    group: isDirectory ? uidOfNode(node) : null,
+    group,
   })
 }

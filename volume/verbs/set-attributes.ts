@@ -10,6 +10,7 @@ import {
 import type { AttributeRow } from '../../protocol/rows.ts'
 import type { Stamp, Time } from '../../protocol/stamps.ts'
 import { DIRECTORY } from '../names/columns.ts'
+import { attributeOwner } from '../names/attributes.ts'
 import { mergeRow } from '../names/merge-row.ts'
 import { bufferOf } from '../names/database.ts'
 import type { Names } from '../names/names.ts'
@@ -95,7 +96,7 @@ export function clearSetId(transaction: Transaction, ino: number): void {
 }
 
 function inodeOf(names: Names, ino: number): NodeRow {
-  const node = nodeById(names, ino)
+  const node = nodeById(names, attributeOwner(names, ino))
   if (node === undefined || (!isKnown(node) && node.id !== ROOT)) {
     throw new ShoalError('not-found', `change inode ${ino}`)
   }
@@ -151,7 +152,7 @@ const countExtended = (names: Names, ino: number): number =>
 export function readExtended(names: Names, ino: Ino): ReadonlyMap<string, Buffer> {
   const rows = names.db.all<{ name: Uint8Array; value: Uint8Array }>(
     'SELECT name, value FROM extended WHERE ino = ? AND value IS NOT NULL ORDER BY name',
-    ino,
+    attributeOwner(names, ino),
   )
   return new Map(rows.map(({ name, value }) => [bytesOfRaw(name), bufferOf(value)]))
 }
@@ -159,7 +160,7 @@ export function readExtended(names: Names, ino: Ino): ReadonlyMap<string, Buffer
 export function readExtendedValue(names: Names, ino: Ino, name: string): Buffer | null {
   const row = names.db.get<{ value: Uint8Array | null }>(
     'SELECT value FROM extended WHERE ino = ? AND name = ?',
-    ino,
+    attributeOwner(names, ino),
     rawOfBytes(name),
   )
   return row === undefined || row.value === null ? null : bufferOf(row.value)

@@ -1,5 +1,5 @@
 /** `shoal join TOKEN`: returns when this node has the cluster's buckets and keys. */
-import { parse } from '../../../protocol/schema.ts'
+import { parse } from '../../../protocol/encoding/schema.ts'
 import { JOIN_STEP } from '../../../protocol/messages/control.ts'
 import { ask } from '../../client.ts'
 import type { CommandDefinition } from '../../command.ts'

@@ -1,7 +1,9 @@
 /** `shoal mount BUCKET[:PREFIX] DIR`: returns when the folder is mounted. */
 import { readlinkSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { bytesOfText } from '../../../protocol/ids.ts'
+import { parseSettings } from '../../../mount/settings.ts'
 import { ask } from '../../client.ts'
 import type { CommandDefinition } from '../../command.ts'
 import { parseRemote } from '../../location.ts'
@@ -37,6 +39,11 @@ export const mount: CommandDefinition = {
   },
 }
 
-/** `-o a,b -o c` as a list; which options there are, the mount process knows. */
-export const splitMountOptions = (given: readonly string[]): string[] =>
-  given.flatMap((text) => text.split(',')).filter((option) => option !== '')
+/** `-o a,b -o c` as a list. @throws ShoalError `usage` for an option that the mount does not know */
+function splitMountOptions(given: readonly string[]): string[] {
+  const options = given.flatMap((text) => text.split(',')).filter((option) => option !== '')
+  const { uid, gid } = userInfo()
+  // Checked here too, so that a mistyped option is told at once and as what it is.
+  parseSettings(options, { uid, gid })
+  return options
+}

@@ -73,37 +73,32 @@ export function checkedDigest(algorithm: ChecksumAlgorithm, value: string, heade
 }
 
 export async function createChecksum(algorithm: ChecksumAlgorithm): Promise<Checksum> {
-  switch (algorithm) {
-    case 'md5':
-    case 'sha1':
-    case 'sha256': {
-      const hash = createHash(algorithm)
-      return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64') }
+  if (algorithm === 'crc32') return new Crc32()
+  if (algorithm === 'crc32c' || algorithm === 'crc64nvme') {
+    const hash = await (algorithm === 'crc32c'
+      ? createCRC32(CRC32C_POLYNOMIAL)
+      : createCRC64(CRC64_NVME_POLYNOMIAL))
+    hash.init()
+    return {
+      update: (bytes) => void hash.update(bytes),
+      digest: () => Buffer.from(hash.digest('binary')).toString('base64'),
     }
-    case 'crc32': {
-      let value = 0
-      return {
-        update(bytes) {
-          value = crc32(bytes, value)
-        },
-        digest() {
-          const bytes = Buffer.alloc(4)
-          bytes.writeUInt32BE(value)
-          return bytes.toString('base64')
-        },
-      }
-    }
-    case 'crc32c':
-    case 'crc64nvme': {
-      const hash = await (algorithm === 'crc32c'
-        ? createCRC32(CRC32C_POLYNOMIAL)
-        : createCRC64(CRC64_NVME_POLYNOMIAL))
-      hash.init()
-      return {
-        update: (bytes) => void hash.update(bytes),
-        digest: () => Buffer.from(hash.digest('binary')).toString('base64'),
-      }
-    }
+  }
+  const hash = createHash(algorithm)
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('base64') }
+}
+
+class Crc32 implements Checksum {
+  #value = 0
+
+  update(bytes: Uint8Array): void {
+    this.#value = crc32(bytes, this.#value)
+  }
+
+  digest(): string {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(this.#value)
+    return bytes.toString('base64')
   }
 }
 

@@ -31,7 +31,7 @@ import {
 } from './signature.ts'
 
 /** Hosts tried for one URL: the members of a cluster (rule 34). Each costs two hashes, some 5 us. */
-export const PUBLIC_HOSTS_MAX = 64
+const PUBLIC_HOSTS_MAX = 64
 
 const REQUIRED = [
   'X-Amz-Algorithm',

@@ -10,15 +10,15 @@
  *
  * Not here: which version's bytes a file shows (its newest head), attributes, and everything local.
  */
-import { ROOT_UID } from './ids.ts'
-import type { Name, Uid } from './ids.ts'
-import type { Stamp } from './stamps.ts'
-import { displacedDirectories, placeAsWritten } from './view/cycles.ts'
-import { append, hasContent } from './view/facts.ts'
-import type { EffectivePlace, PlaceFacts, Placed } from './view/facts.ts'
-import { livePlaces } from './view/liveness.ts'
-import type { SlotEntry } from './view/names.ts'
-import { nameTree } from './view/tree.ts'
+import { ROOT_UID } from '../ids.ts'
+import type { Name, Uid } from '../ids.ts'
+import type { Stamp } from '../stamps.ts'
+import { displacedDirectories, placeAsWritten } from './cycles.ts'
+import { append, hasContent } from './facts.ts'
+import type { EffectivePlace, PlaceFacts, Placed } from './facts.ts'
+import { livePlaces } from './liveness.ts'
+import type { SlotEntry } from './names.ts'
+import { nameTree } from './tree.ts'
 
 /** The rows to look at. Parents may be unknown; then what hangs from them is pending. */
 export interface ViewSource {

@@ -42,7 +42,7 @@ export class Cleanup {
 }
 
 /** Mount points at or below a folder, deepest first. */
-export function mountsBelow(folder: string): readonly string[] {
+function mountsBelow(folder: string): readonly string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .map((line) => (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, decodeOctal))

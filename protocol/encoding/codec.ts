@@ -9,8 +9,8 @@
  * reach a prototype; bin values are views of the given bytes, not copies (a 256 KiB piece is not moved).
  */
 import { Packr } from 'msgpackr'
-import { messageOf } from './errors.ts'
-import { checkWhole, malformed } from './encoding/scan.ts'
+import { messageOf } from '../errors.ts'
+import { checkWhole, malformed } from './scan.ts'
 
 /** What can be encoded. Byte strings go as Buffers (`rawOfBytes`): a string is written as UTF-8. */
 export type Packable =

@@ -5,12 +5,12 @@
 import { mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Storage } from '../sdk/index.ts'
-import { type Cleanup, removeFolder } from '../scripts/try/cleanup.ts'
-import { Machine } from '../scripts/try/machine.ts'
-import { missingForMounts } from '../scripts/try/requirements.ts'
+import { Storage } from '../../sdk/index.ts'
+import { type Cleanup, removeFolder } from './cleanup.ts'
+import { Machine } from './machine.ts'
+import { missingForMounts } from './requirements.ts'
 
-export const BUCKET = 'bench'
+const BUCKET = 'bench'
 
 export interface Lab {
   readonly here: Machine
@@ -33,7 +33,7 @@ export async function openLab(cleanup: Cleanup, quick: boolean): Promise<Lab> {
   cleanup.add(() => {
     removeFolder(folder)
   })
-  const program = join(import.meta.dirname, '..', 'cli', 'main.js')
+  const program = join(import.meta.dirname, '..', '..', 'cli', 'main.js')
   const [here, there] = ['here', 'there'].map((name) => new Machine({ name, folder, program }))
   if (here === undefined || there === undefined) throw new Error('two machines are needed')
   for (const machine of [here, there]) {

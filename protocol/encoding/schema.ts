@@ -6,7 +6,7 @@
  * alone; meaning (is this id known?) is the caller's.
  */
 import * as v from 'valibot'
-import { ShoalError } from './errors.ts'
+import { ShoalError } from '../errors.ts'
 
 /** A shape; `Output` is what `parse` returns for it. */
 export type Schema<Output> = v.GenericSchema<unknown, Output>

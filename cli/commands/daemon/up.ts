@@ -1,0 +1,58 @@
+/** `shoal up`: the daemon, in the foreground, until it is told to stop. */
+import { loadSettings } from '../../../daemon/config.ts'
+import { openLogger } from '../../../daemon/logging.ts'
+import { parseSettings, SETTING_DEFINITIONS } from '../../../daemon/settings.ts'
+import type { SettingName } from '../../../daemon/settings.ts'
+import type { CommandDefinition, CommandInput } from '../../command.ts'
+import { versionOfProgram } from '../../version.ts'
+
+export const up: CommandDefinition = {
+  name: 'up',
+  summary: 'run the daemon of this machine in the foreground',
+  options: SETTING_DEFINITIONS.map(({ name, argument, help, fallback }) => ({
+    flags: `--${name} ${argument}`,
+    help: fallback === null ? help : `${help} (default: ${fallback})`,
+  })),
+  examples: ['shoal up', 'shoal up --http 0.0.0.0:7070 --public-url https://files.example.com'],
+  async run(input, { home, environment }) {
+    const settings = parseSettings(home, loadSettings(home, process.env, flagsOf(input)))
+    const isTerminal = process.stderr.isTTY
+    const format =
+      settings.logFormat === 'auto' ? (isTerminal ? 'line' : 'json') : settings.logFormat
+    const log = openLogger(environment, {
+      format,
+      write: (line) => {
+        process.stderr.write(line)
+      },
+    })
+    // Loaded here, so that no other command waits for what only a daemon needs.
+    const { startNode } = await import('../../../daemon/node.ts')
+    const node = await startNode({
+      settings,
+      environment,
+      version: versionOfProgram(),
+      log,
+      entries: {
+        mount: new URL('../../entries/mount.js', import.meta.url),
+        bulk: new URL('../../entries/daemon-bulk.js', import.meta.url),
+      },
+    })
+    log.info('ready', { ...node.addresses, home })
+    // SIGTERM is how a service manager restarts a daemon: mounts go on meanwhile. Ctrl-C ends all of it.
+    process.once('SIGTERM', () => void node.stop('keep'))
+    process.once('SIGINT', () => void node.stop('end'))
+    process.once('SIGHUP', () => void node.stop('keep'))
+    await node.stopped
+    log.info('stopped')
+    return undefined
+  },
+}
+
+function flagsOf(input: CommandInput): ReadonlyMap<SettingName, string> {
+  const flags = new Map<SettingName, string>()
+  for (const { name } of SETTING_DEFINITIONS) {
+    const text = input.text(name)
+    if (text !== null) flags.set(name, text)
+  }
+  return flags
+}

@@ -1,0 +1,209 @@
+/**
+ * The parts of a daemon below its edges, opened in order: identity, contents, volumes, the cluster's state,
+ * doorbell, mounts; what a crash left is recovered before anything answers.
+ */
+import { CLUSTER_STREAM, newSourceId } from '../protocol/ids.ts'
+import type { NodeId, StreamId } from '../protocol/ids.ts'
+import type { Environment } from '../protocol/environment.ts'
+import { ShoalError } from '../protocol/errors.ts'
+import { CLUSTER_KEY, encodeCluster } from '../protocol/record-codec.ts'
+import type { ContentReference, ContentStore } from '../volume/contents/content.ts'
+import { openContentStore } from '../volume/contents/store.ts'
+import { openVolume } from '../volume/open.ts'
+import type { Caller } from '../volume/volume.ts'
+import { writeLocalKey } from './addresses.ts'
+import type { LocalKey } from './addresses.ts'
+import { Buckets } from './cluster/buckets.ts'
+import { ClusterState } from './cluster/state.ts'
+import { Doorbell } from './doorbell.ts'
+import type { Logger } from './logging.ts'
+import { Mounts } from './mounts/mounts.ts'
+import type { NodeIdentity, Peers } from './peers/backend.ts'
+import { loadIdentity } from './peers/identity.ts'
+import type { Settings } from './settings.ts'
+import { Stores } from './stores.ts'
+import type { StoresOptions } from './stores.ts'
+
+/** How often logs are trimmed and write-ahead logs checkpointed. */
+const MAINTAIN_EVERY_MS = 5_000
+
+export interface Parts {
+  readonly environment: Environment
+  readonly identity: NodeIdentity
+  readonly caller: Caller
+  readonly contents: ContentStore
+  readonly stores: Stores
+  readonly state: ClusterState
+  readonly buckets: Buckets
+  readonly doorbell: Doorbell
+  readonly mounts: Mounts
+  readonly localKey: LocalKey
+  readonly log: Logger
+  readonly links: Links
+  /** Gets a content from a peer, for somebody who waits. */
+  readonly fetch: (stream: StreamId, content: ContentReference) => Promise<void>
+}
+
+/** What exists only once the edges are open; the parts below reach up through here. */
+export interface Links {
+  peers: Peers | null
+  /** This node's own base URLs. */
+  ownUrls: readonly string[]
+}
+
+export interface PartsOptions {
+  readonly settings: Settings
+  readonly environment: Environment
+  readonly mountEntry: URL
+  readonly log: Logger
+}
+
+/** Functions that close what is open, in the order in which it was opened. */
+export type Closers = (() => void | Promise<void>)[]
+
+/** @throws ShoalError as stores fail; what was opened until then is in `closers` */
+export async function openParts(options: PartsOptions, closers: Closers): Promise<Parts> {
+  const { settings, environment, log } = options
+  const { home } = settings
+  const identity = await loadIdentity(home, environment)
+  const caller: Caller = { source: newSourceId(environment.randomBytes(8)) }
+  const contents = openContentStore({ home, environment })
+  closers.push(() => contents.close())
+  const { node } = identity
+  const stores = openStores({ home, environment, log }, node, contents)
+  closers.push(async () => {
+    await stores.durable()
+    stores.close()
+  })
+  nameCluster(stores, environment, caller)
+  const state = new ClusterState(() => stores.cluster(), log)
+  const links: Links = { peers: null, ownUrls: [] }
+  const doorbell = new Doorbell({
+    environment,
+    onCommit: (stream) => {
+      if (stream === CLUSTER_STREAM) followCluster(parts)
+      links.peers?.rung(stream)
+    },
+    positions: () => stores.positions(),
+  })
+  closers.push(() => doorbell.close())
+  const fetch = fetcherOver(links)
+  const mounts = new Mounts({
+    home,
+    node,
+    environment,
+    entry: options.mountEntry,
+    doorbell,
+    log,
+    position: (stream) => stores.bucket(stream)?.lastLseq() ?? null,
+    fetch,
+    recover: () => recover(parts),
+  })
+  closers.push(() => mounts.close())
+  const buckets = new Buckets({
+    environment,
+    caller,
+    state,
+    cluster: () => stores.cluster().volume,
+    bucket: (stream) => stores.bucket(stream),
+    // Live peers push as they write; what they know of the name is here already.
+    refresh: () => Promise.resolve(),
+    committed: (stream, lseq) => doorbell.committed(stream, lseq),
+  })
+  const localKey = writeLocalKey(home, environment)
+  const parts: Parts = {
+    environment,
+    identity,
+    caller,
+    contents,
+    stores,
+    state,
+    buckets,
+    doorbell,
+    mounts,
+    localKey,
+    log,
+    links,
+    fetch,
+  }
+  followCluster(parts)
+  return parts
+}
+
+function openStores(
+  options: Omit<StoresOptions, 'openVolume'>,
+  node: NodeId,
+  contents: ContentStore,
+): Stores {
+  const { environment } = options
+  return new Stores({
+    ...options,
+    openVolume: (folder, stream) => {
+      const held = stream === CLUSTER_STREAM ? null : contents
+      return openVolume({ folder, stream, node, environment, contents: held })
+    },
+  })
+}
+
+/** The first node of a cluster says which one it is; a joining node brings its own cluster's name no further. */
+function nameCluster(stores: Stores, environment: Environment, caller: Caller): void {
+  const { id, volume } = stores.cluster()
+  if (volume.config(CLUSTER_KEY) !== null) return
+  const record = { clusterId: id, createdMs: Math.floor(environment.nowMs()) }
+  volume.setConfig(new Map([[CLUSTER_KEY, encodeCluster(record)]]), caller)
+}
+
+/** Opens the buckets that live by the cluster's rows, closes the others, removes the destroyed ones. */
+function followCluster({ stores, state, mounts, log }: Parts): void {
+  stores.follow(state.buckets().map(({ stream }) => stream))
+  for (const stream of stores.closedBuckets()) {
+    if (!state.isDestroyed(stream)) continue
+    const directories = mounts.directoriesOf(stream)
+    if (directories.length === 0) stores.removeFiles(stream)
+    for (const directory of directories) {
+      // Destroyed on another machine: what still has files open here keeps them until it closes them.
+      mounts.unmount(directory, true).catch((cause: unknown) => {
+        log.warning('could not unmount a destroyed bucket', { directory }, cause)
+      })
+    }
+  }
+}
+
+/** Publishes what processes that are gone have left, in every bucket, then lets their folders go. */
+export async function recover({ stores, contents, caller, log }: Parts): Promise<void> {
+  const abandoned = contents.abandoned()
+  for (const volume of stores.buckets()) {
+    const report = await volume.recover(caller)
+    if (report.published + report.dropped + report.corrupt > 0) {
+      log.info('recovered a bucket', { stream: volume.stream, ...report })
+    }
+  }
+  abandoned.clear()
+}
+
+/** Trims logs and checkpoints write-ahead logs from time to time; the returned function stops that. */
+export function maintainVolumes({ environment, stores, log }: Parts): () => void {
+  const turn = (): void => {
+    for (const volume of [stores.cluster().volume, ...stores.buckets()]) {
+      try {
+        volume.maintain()
+      } catch (cause) {
+        log.warning('upkeep of a bucket failed', { stream: volume.stream }, cause)
+      }
+    }
+    cancel = environment.after(MAINTAIN_EVERY_MS, turn)
+  }
+  let cancel = environment.after(MAINTAIN_EVERY_MS, turn)
+  return () => {
+    cancel()
+  }
+}
+
+function fetcherOver(links: Links): Parts['fetch'] {
+  return async (stream, content) => {
+    if (links.peers === null) {
+      throw new ShoalError('missing-content', 'get a content', { why: 'no peer can be asked yet' })
+    }
+    await links.peers.fetch(stream, content, 'interactive')
+  }
+}

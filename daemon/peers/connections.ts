@@ -1,0 +1,273 @@
+/**
+ * The rim of the mesh: sockets, encoding, and how much may wait. Messages come in from sockets and go to
+ * `mesh.ts`; its effects go out again. Incoming rows are applied in portions, so that requests of others
+ * on this thread have their turn; a peer that sends faster than that is not read from for a while.
+ */
+import type { Environment } from '../../protocol/environment.ts'
+import { messageOf } from '../../protocol/errors.ts'
+import type { ClusterId, NodeId, StreamId } from '../../protocol/ids.ts'
+import { MIB } from '../../protocol/limits.ts'
+import { decodePeerControl, encodePeerControl } from '../../protocol/messages/peer-control-codec.ts'
+import type { GapRequest, PeerControlMessage, Pull } from '../../protocol/messages/peer-control.ts'
+import type { Vector } from '../../protocol/rows.ts'
+import type { Caller, OperationBatch } from '../../volume/volume.ts'
+import type { PeersEvent } from './backend.ts'
+import { serveExchange, serveGap } from './exchange.ts'
+import type { ExchangeVolume, Receiver } from './exchange.ts'
+import { Mesh } from './mesh.ts'
+import type { Session, Times } from './session.ts'
+import type { PeerSocket } from './transport/socket.ts'
+
+/** Applied before others on this thread have a turn. */
+const WORK_TURN_MS = 5
+/** Rows that wait to be applied: above the first nothing more is read, below the second it goes on. */
+const WAITING_HIGH_BYTES: number = 4 * MIB
+const WAITING_LOW_BYTES: number = MIB
+/** Pages of an exchange are read when less than this waits in the socket. */
+const EXCHANGE_BUFFER_BYTES: number = MIB
+/** Live batches are left out, and had by exchange later, where more than this waits in the socket. */
+const PUSH_BUFFER_BYTES: number = 4 * MIB
+/** Answers under way at once for one peer: twice what our own side asks for. */
+const SERVES_MAX = 16
+
+export interface ConnectionsOptions {
+  readonly environment: Environment
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  readonly name: string
+  readonly by: Caller
+  readonly volume: (stream: StreamId) => ExchangeVolume | null
+  readonly opened: (node: NodeId) => void
+  /** The last connection with a node has ended. `park`: dialling again soon would end the same. */
+  readonly lost: (node: NodeId, why: string, park: boolean) => void
+  /** Rows of a peer were applied. */
+  readonly changed: (stream: StreamId) => void
+  readonly log: (event: PeersEvent) => void
+}
+
+interface Connection {
+  readonly socket: PeerSocket
+  readonly session: Session
+  /** Exchanges that wait until the socket takes more. */
+  readonly waiters: ((open: boolean) => void)[]
+  serves: number
+  paused: boolean
+  park: boolean
+}
+
+export class Connections {
+  readonly mesh: Mesh
+  readonly #options: ConnectionsOptions
+  readonly #connectionBySession = new Map<Session, Connection>()
+  /** Streams with rows to apply. */
+  readonly #work = new Set<StreamId>()
+  #working = false
+  /** The message encoded last: a batch goes to many. */
+  #encoded: { message: PeerControlMessage; bytes: Buffer } | null = null
+  #closed = false
+  /** Sent before the connection was known here: its HELLO. */
+  #early: PeerControlMessage[] = []
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options
+    const { cluster, self, name, by, log } = options
+    this.mesh = new Mesh({
+      cluster,
+      self,
+      name,
+      by,
+      port: {
+        send: (session, message) => {
+          const connection = this.#connectionBySession.get(session)
+          if (connection === undefined) this.#early.push(message)
+          else this.#send(connection, message)
+        },
+        close: (session, why, park) => {
+          this.#close(session, why, park)
+        },
+        serve: (session, pull) => {
+          this.#serve(session, pull)
+        },
+        resend: (session, gap) => {
+          this.#serve(session, gap)
+        },
+        work: (stream) => {
+          this.#work.add(stream)
+          if (!this.#working) this.#apply()
+        },
+        changed: options.changed,
+        opened: (session) => {
+          options.opened(session.peer)
+        },
+        pulled: () => {},
+        warn: (session, message, cause) => {
+          log({ level: 'warning', message, peer: session?.peer ?? null, cause })
+        },
+      },
+    })
+  }
+
+  /** A socket on whose other side a member has shown its certificate. */
+  adopt(node: NodeId, socket: PeerSocket, dialled: boolean): void {
+    if (this.#closed) return socket.close('going down')
+    this.#early = []
+    const session = this.mesh.connect(node, dialled, this.#times())
+    const connection = { socket, session, waiters: [], serves: 0, paused: false, park: false }
+    this.#connectionBySession.set(session, connection)
+    for (const message of this.#early.splice(0)) this.#send(connection, message)
+    socket.onMessage = (bytes) => {
+      this.#receive(connection, bytes)
+    }
+    socket.onClosed = (why) => {
+      this.#ended(connection, why)
+    }
+    // It may have gone before anybody listened.
+    if (socket.closed) this.#ended(connection, 'the connection ended')
+  }
+
+  /** Sends a batch of this node's own operations to all who hold the stream. */
+  push(stream: StreamId, batch: OperationBatch, vector: Vector): void {
+    this.mesh.push(stream, batch, vector, (session) => {
+      const buffered = this.#connectionBySession.get(session)?.socket.buffered ?? Infinity
+      return buffered < PUSH_BUFFER_BYTES
+    })
+  }
+
+  /** Called every few hundred ms. */
+  tick(): void {
+    this.mesh.tick(this.#times())
+    this.#resume()
+  }
+
+  /** Ends the connections with a node. */
+  drop(node: NodeId, why: string): void {
+    for (const session of this.#connectionBySession.keys()) {
+      if (session.peer === node) this.#close(session, why, false)
+    }
+  }
+
+  /** Ends everything. Idempotent. */
+  close(why: string): void {
+    this.#closed = true
+    for (const session of this.#connectionBySession.keys()) this.#close(session, why, false)
+  }
+
+  #times(): Times {
+    const { environment } = this.#options
+    return { wallMs: environment.nowMs(), nowMs: environment.monotonicMs() }
+  }
+
+  #receive(connection: Connection, bytes: Buffer): void {
+    const { session } = connection
+    try {
+      this.mesh.receive(session, decodePeerControl(bytes), this.#times())
+    } catch (cause) {
+      const message = `a message that does not parse: ${messageOf(cause)}`
+      this.#options.log({ level: 'warning', message, peer: session.peer, cause })
+      this.#close(session, 'that was no message', false)
+      return
+    }
+    if (!connection.paused && this.mesh.waitingBytes > WAITING_HIGH_BYTES) {
+      connection.paused = true
+      connection.socket.pause()
+    }
+  }
+
+  /** Applies what waits, a turn at a time. */
+  #apply(): void {
+    this.#working = true
+    const { environment } = this.#options
+    const untilMs = environment.monotonicMs() + WORK_TURN_MS
+    for (const stream of this.#work) {
+      while (this.mesh.step(stream, environment.monotonicMs())) {
+        if (environment.monotonicMs() < untilMs) continue
+        // The stream goes behind the others.
+        this.#work.delete(stream)
+        this.#work.add(stream)
+        return this.#applyLater()
+      }
+      this.#work.delete(stream)
+    }
+    this.#working = false
+    this.#resume()
+  }
+
+  #applyLater(): void {
+    this.#resume()
+    setImmediate(() => {
+      if (this.#closed) this.#working = false
+      else this.#apply()
+    })
+  }
+
+  #resume(): void {
+    if (this.mesh.waitingBytes > WAITING_LOW_BYTES) return
+    for (const connection of this.#connectionBySession.values()) {
+      if (!connection.paused) continue
+      connection.paused = false
+      connection.socket.resume()
+    }
+  }
+
+  #send(connection: Connection, message: PeerControlMessage): void {
+    if (this.#encoded?.message !== message) {
+      this.#encoded = { message, bytes: encodePeerControl(message) }
+    }
+    connection.socket.send(this.#encoded.bytes, () => {
+      if (connection.socket.buffered >= EXCHANGE_BUFFER_BYTES) return
+      for (const waiter of connection.waiters.splice(0)) waiter(true)
+    })
+  }
+
+  #serve(session: Session, question: Pull | GapRequest): void {
+    const connection = this.#connectionBySession.get(session)
+    if (connection === undefined) return
+    const { stream } = question
+    if (connection.serves >= SERVES_MAX) {
+      const pull = question.type === 'pull' ? question.pull : null
+      const why = 'too many questions at once'
+      return this.#send(connection, { type: 'error', code: 'busy', why, stream, pull })
+    }
+    connection.serves += 1
+    const volume = this.#options.volume(stream)
+    const to = this.#receiver(connection)
+    const answer =
+      question.type === 'pull'
+        ? serveExchange(volume, question, to)
+        : serveGap(volume, question, to)
+    void answer.finally(() => {
+      connection.serves -= 1
+    })
+  }
+
+  #receiver(connection: Connection): Receiver {
+    return {
+      send: (message) => {
+        this.#send(connection, message)
+      },
+      room: () =>
+        new Promise((resolve) => {
+          if (connection.socket.closed) resolve(false)
+          else if (connection.socket.buffered < EXCHANGE_BUFFER_BYTES) resolve(true)
+          else connection.waiters.push(resolve)
+        }),
+    }
+  }
+
+  #close(session: Session, why: string, park: boolean): void {
+    const connection = this.#connectionBySession.get(session)
+    if (connection === undefined) return
+    connection.park = park
+    connection.socket.close(why)
+    this.#ended(connection, why)
+  }
+
+  #ended(connection: Connection, why: string): void {
+    const { session, waiters, park } = connection
+    if (!this.#connectionBySession.delete(session)) return
+    this.mesh.disconnect(session)
+    for (const waiter of waiters.splice(0)) waiter(false)
+    for (const other of this.#connectionBySession.keys()) if (other.peer === session.peer) return
+    this.#options.lost(session.peer, why, park)
+  }
+}

@@ -1,0 +1,85 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { exchange, perform, printTree, push } from './random-work.ts'
+import type { Step } from './random-work.ts'
+import { closeAll, newClock, open } from './support.ts'
+import type { Opened } from './support.ts'
+
+const KINDS = [
+  ...['mkdir', 'mkdir', 'create', 'create', 'write', 'symlink', 'unlink', 'rmdir', 'rename', 'rename'],
+  ...['rename', 'exchange', 'link', 'put', 'remove', 'chmod'],
+]
+
+const steps = (length: number): fc.Arbitrary<Step[]> => {
+  const number = fc.nat(1000)
+  const step = fc.record({ who: number, kind: number, first: number, second: number, name: number })
+  return fc.array(step, { minLength: length / 2, maxLength: length })
+}
+
+function expectSound(on: Opened, after: string): void {
+  expect(on.volume.check(), after).toEqual([])
+}
+
+function play(script: readonly Step[], machines: number, sync: (from: Opened, to: Opened) => void): Opened[] {
+  const clock = newClock()
+  const all = Array.from({ length: machines }, (_, index) => open(`node ${index}`, clock))
+  for (const step of script) {
+    const one = all[step.who % machines]
+    const other = all[Math.floor(step.who / machines) % machines]
+    if (one === undefined || other === undefined) throw new Error('out of range')
+    if (step.name % 3 === 0) clock.ms += 1
+    const done = perform(one, step, KINDS)
+    if (process.env['SCRIPT'] !== undefined) console.log(step.who % machines, done)
+    expectSound(one, done)
+    if (step.who % 5 === 0 && one !== other) {
+      sync(one, other)
+      expectSound(other, 'sync')
+    }
+  }
+  return all
+}
+
+// A script that failed, to look at: SCRIPT='[{"who":0,...}]' MACHINES=2
+test.runIf(process.env['SCRIPT'] !== undefined)('replay', () => {
+  const script = JSON.parse(process.env['SCRIPT'] ?? '[]') as Step[]
+  const machines = Number(process.env['MACHINES'] ?? 2)
+  const sync = machines === 2 ? exchange : push
+  gather(play(script, machines, (from, to) => sync(from.volume, to.volume)))
+})
+
+function gather(all: readonly Opened[]): void {
+  for (const from of all) for (const to of all) if (from !== to) exchange(from.volume, to.volume)
+  for (const from of all) for (const to of all) if (from !== to) exchange(from.volume, to.volume)
+  const [first, ...others] = all.map(({ volume }) => printTree(volume))
+  for (const other of others) expect(other).toBe(first)
+  const vectors = all.map(({ volume }) => [...volume.vector()].sort())
+  for (const vector of vectors) expect(vector).toEqual(vectors[0])
+  for (const each of all) expectSound(each, 'at the end')
+}
+
+describe('machines that drift apart', () => {
+  test('see the same after exchanges', () => {
+    fc.assert(
+      fc.property(steps(40), (script) => {
+        closeAll()
+        gather(play(script, 2, (from, to) => exchange(from.volume, to.volume)))
+      }),
+      { numRuns: Number(process.env['RUNS'] ?? 15), ...seed() },
+    )
+  })
+
+  test('see the same after pushes, gaps and exchanges', () => {
+    fc.assert(
+      fc.property(steps(40), (script) => {
+        closeAll()
+        gather(play(script, 3, (from, to) => push(from.volume, to.volume)))
+      }),
+      { numRuns: Number(process.env['RUNS'] ?? 10), ...seed() },
+    )
+  })
+})
+
+function seed(): { seed?: number; path?: string } {
+  const given = process.env['SEED']
+  return given === undefined ? {} : { seed: Number(given) }
+}

@@ -1,0 +1,115 @@
+/** Random file work on volumes, driven by numbers so that fast-check can shrink it. */
+import { ShoalError } from '../../protocol/errors.ts'
+import { ROOT_INO } from '../../protocol/ids.ts'
+import type { Ino } from '../../protocol/ids.ts'
+import type { Slot, Volume } from '../../volume/volume.ts'
+import { BY, key, made, object, slot, write } from './support.ts'
+import type { Opened } from './support.ts'
+
+export interface Step {
+  readonly who: number
+  readonly kind: number
+  readonly first: number
+  readonly second: number
+  readonly name: number
+}
+
+const NAMES = ['a', 'b', 'c', 'd']
+
+interface Found {
+  readonly slot: Slot
+  readonly ino: Ino
+  readonly isDirectory: boolean
+}
+
+/** Everything that can be reached, directories first seen first. */
+export function walk(volume: Volume): Found[] {
+  const found: Found[] = []
+  const directories: Ino[] = [ROOT_INO]
+  for (const directory of directories) {
+    for (const { name, attributes } of volume.readDirectory(directory, '', 1000)) {
+      const isDirectory = attributes.kind === 'directory'
+      found.push({ slot: slot(directory, name), ino: attributes.ino, isDirectory })
+      if (isDirectory) directories.push(attributes.ino)
+    }
+  }
+  return found
+}
+
+const pick = <T>(list: readonly T[], number: number): T | undefined => list[number % list.length]
+
+/** Does one step; refusals of POSIX are fine, everything else is not. */
+export function perform(on: Opened, step: Step, kinds: readonly string[]): string {
+  const { volume, contents } = on
+  const all = walk(volume)
+  const directories = [ROOT_INO, ...all.filter((each) => each.isDirectory).map((each) => each.ino)]
+  const free = slot(pick(directories, step.second) ?? 1, pick(NAMES, step.name) ?? 'a')
+  const any = pick(all, step.first)?.slot ?? free
+  const kind = pick(kinds, step.kind) ?? 'mkdir'
+  const text = `${step.first}-${step.second}-${step.kind}`
+  const work: Record<string, () => unknown> = {
+    mkdir: () => volume.create(free, made('directory'), BY),
+    create: () => write(on, free, text),
+    write: () => write(on, any, text),
+    symlink: () => volume.create(free, made('symlink', { target: Buffer.from(text) }), BY),
+    unlink: () => volume.unlink(any, BY),
+    rmdir: () => volume.removeDirectory(any, BY),
+    rename: () => volume.rename(any, free, 'replace', BY),
+    exchange: () => volume.rename(any, pick(all, step.second)?.slot ?? free, 'exchange', BY),
+    link: () => volume.link(pick(all, step.first)?.ino ?? ROOT_INO, free, BY),
+    put: () => volume.put(key(keyFor(step)), object(contents, text), BY),
+    remove: () => volume.remove(key(keyFor(step)), {}, BY),
+    chmod: () => volume.setAttributes(pick(all, step.first)?.ino ?? ROOT_INO, { mode: step.name }, BY),
+  }
+  try {
+    work[kind]?.()
+    return kind
+  } catch (error) {
+    if (error instanceof ShoalError && POSIX.has(error.code)) return `${kind} refused`
+    throw error
+  }
+}
+
+const POSIX = new Set([
+  'exists',
+  'not-found',
+  'not-empty',
+  'not-a-directory',
+  'is-a-directory',
+  'invalid-argument',
+  'permission-denied',
+])
+
+const keyFor = ({ first, second, name }: Step): string =>
+  [pick(NAMES, first), pick(NAMES, second), pick(NAMES, name)].slice(0, 1 + (first % 3)).join('/')
+
+/** What users see, as text: paths, kinds, contents. Row numbers differ between machines. */
+export function printTree(volume: Volume): string {
+  const lines: string[] = []
+  const visit = (directory: Ino, path: string): void => {
+    for (const { name, attributes } of volume.readDirectory(directory, '', 1000)) {
+      const here = `${path}/${name}`
+      lines.push(`${here} ${attributes.kind} ${attributes.mode} ${attributes.hash ?? ''} ${attributes.links}`)
+      if (attributes.kind === 'directory') visit(attributes.ino, here)
+    }
+  }
+  visit(ROOT_INO, '')
+  return lines.sort().join('\n')
+}
+
+/** A complete exchange: `to` learns all that `from` knows. */
+export function exchange(from: Volume, to: Volume): void {
+  const reader = from.exchange(to.vector())
+  for (let step = reader.next(); step !== null; step = reader.next()) {
+    if (step.type === 'page') to.applyPage(step.operations, BY)
+    else to.finish(step.operations, step.vector, BY)
+  }
+  reader.close()
+}
+
+/** Live push of what `from` wrote itself. */
+export function push(from: Volume, to: Volume): void {
+  const { origin } = from.identity()
+  const batch = from.originals(origin, (to.vector().get(origin) ?? 0) + 1, 1 << 18)
+  if (batch !== null && batch.operations.length > 0) to.apply(batch, BY)
+}
