@@ -47,24 +47,24 @@ export const CLUSTER_STREAM: StreamId = '0'.repeat(32) as StreamId
 const HEX32 = /^[0-9a-f]{32}$/
 const HEX64 = /^[0-9a-f]{64}$/
 
-function parseHex<T extends string>(what: string, pattern: RegExp, text: string): T {
+function checkHex(what: string, pattern: RegExp, text: string): string {
   if (!pattern.test(text)) {
     throw new ShoalError('malformed', `read a ${what}`, {
       why: `"${text.slice(0, 80)}" is not one`,
     })
   }
-  return text as T
+  return text
 }
 
-export const parseHash = (text: string): Hash => parseHex<Hash>('content hash', HEX64, text)
-export const parseNodeId = (text: string): NodeId => parseHex<NodeId>('node id', HEX32, text)
+export const parseHash = (text: string): Hash => checkHex('content hash', HEX64, text) as Hash
+export const parseNodeId = (text: string): NodeId => checkHex('node id', HEX32, text) as NodeId
 export const parseOriginId = (text: string): OriginId =>
-  parseHex<OriginId>('origin id', HEX32, text)
+  checkHex('origin id', HEX32, text) as OriginId
 export const parseStreamId = (text: string): StreamId =>
-  parseHex<StreamId>('stream id', HEX32, text)
+  checkHex('stream id', HEX32, text) as StreamId
 export const parseClusterId = (text: string): ClusterId =>
-  parseHex<ClusterId>('cluster id', HEX32, text)
-export const parseUid = (text: string): Uid => parseHex<Uid>('row id', HEX32, text)
+  checkHex('cluster id', HEX32, text) as ClusterId
+export const parseUid = (text: string): Uid => checkHex('row id', HEX32, text) as Uid
 
 /** Hex of 16 or 32 raw bytes, as they stand in the database and on the wire. */
 export const hexOfBytes = (bytes: Uint8Array): string =>

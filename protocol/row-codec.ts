@@ -25,7 +25,8 @@ import {
   XATTR_NAME_MAX_BYTES,
   XATTR_VALUE_MAX_BYTES,
 } from './limits.ts'
-import { RowReader, RowWriter, refuse } from './encoding/row-bytes.ts'
+import { RowReader } from './encoding/row-reader.ts'
+import { RowWriter, refuse } from './encoding/row-writer.ts'
 import * as parts from './encoding/row-parts.ts'
 import { KINDS } from './rows.ts'
 import type {

@@ -33,7 +33,6 @@ const c = {
   copyFileRange: libc.func('int64_t copy_file_range(int, void*, int, void*, size_t, unsigned int)'),
   socketpair: libc.func('int socketpair(int, int, int, void*)'),
   recvmsg: libc.func('int64_t recvmsg(int, void*, int)'),
-  setsid: libc.func('int setsid()'),
 }
 
 const CODE_BY_ERRNO: ReadonlyMap<number, string> = new Map(
@@ -123,7 +122,6 @@ export function mount(
   checked(c.mount(source, target, type, how.flags, how.data), 'mount')
 }
 
-export const MNT_FORCE = 1
 export const MNT_DETACH = 2
 
 /** umount2(2). */
@@ -205,11 +203,6 @@ export function receiveDescriptor(socket: number): number | null {
   const received = Number(header.readBigUInt64LE(40)) >= 20
   if (!received || control.readInt32LE(8) !== 1 || control.readInt32LE(12) !== 1) return null
   return control.readInt32LE(16)
-}
-
-/** setsid(2): a process that must outlive who started it leads a session of its own. */
-export function newSession(): void {
-  c.setsid()
 }
 
 const syncfsFunction = libc.func('int syncfs(int)')

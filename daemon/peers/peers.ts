@@ -94,6 +94,8 @@ class PeersPart implements Peers {
   #stopBuckets: (() => void) | null = null
   #joins = 0
   #joining = false
+  /** Between two clusters: nothing is opened, nobody dialled. */
+  #between = false
   #closed = false
   #refused = { count: 0, loggedMs: -Infinity }
   /** Counts what peers bring, so that a join can see whether anything still comes. */
@@ -214,7 +216,7 @@ class PeersPart implements Peers {
       progress({ step: 'done' })
     } finally {
       this.#joining = false
-      if (!this.#closed && !this.#openByStream.has(CLUSTER_STREAM)) this.#enter()
+      if (this.#between && !this.#closed) this.#enter()
     }
   }
 
@@ -291,7 +293,7 @@ class PeersPart implements Peers {
 
   /** Dials all other members, but those that are parked; ends connections with nodes that are none any more. */
   #aim(): void {
-    if (this.#closed || this.#listener === null) return
+    if (this.#closed || this.#between || this.#listener === null) return
     const nowMs = this.#backend.environment.monotonicMs()
     const members = this.#otherMembers()
     const mayLoopback = isLoopbackHost(parsePeerAddress(this.#ownAddress()).host)
@@ -445,7 +447,7 @@ class PeersPart implements Peers {
 
   /** The open streams are the cluster's and those of the buckets that are open. */
   #followStreams(): void {
-    if (this.#closed) return
+    if (this.#closed || this.#between) return
     const volumes = [this.#backend.cluster().volume, ...this.#backend.buckets()]
     const wanted = new Map(volumes.map((volume) => [volume.stream, volume]))
     for (const [stream, open] of this.#openByStream) {
@@ -490,12 +492,14 @@ class PeersPart implements Peers {
 
   /** Out of the cluster of one, before its volume is closed. */
   #leave(): void {
+    this.#between = true
     this.#connections.close('joining another cluster')
     this.#closeStreams()
   }
 
   /** Into the cluster that is in force now. */
   #enter(): void {
+    this.#between = false
     this.#connections = this.#connect()
     this.#writeOwnMember()
     this.#followStreams()

@@ -11,7 +11,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { killMountProcesses, unmountBelow } from './mounts.ts'
 
-export const PROGRAM: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+/** The built program; SHOAL_PROGRAM names another build of it, an installed package for instance. */
+export const PROGRAM: string =
+  process.env['SHOAL_PROGRAM'] ?? fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 const STARTED_WITHIN_MS = 20_000
 const STOPPED_WITHIN_MS = 20_000
@@ -35,6 +37,8 @@ export interface CommandOptions {
   readonly cwd?: string
   readonly variables?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
+  /** Ctrl-C after so long. */
+  readonly interruptAfterMs?: number
 }
 
 /** One machine: a folder with a home, mount points and files, and at most one daemon. */
@@ -155,7 +159,7 @@ export class TestMachine {
 /** Runs `shoal …` without a machine. */
 export function runProgram(
   words: readonly string[],
-  { input, cwd, variables, timeoutMs = 60_000 }: CommandOptions = {},
+  { input, cwd, variables, timeoutMs = 60_000, interruptAfterMs }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = execFile(
@@ -170,9 +174,13 @@ export function runProgram(
         encoding: 'utf8',
       },
       (_, stdout, stderr) => {
+        clearTimeout(interrupt)
         resolve({ status: child.exitCode ?? -1, stdout, stderr })
       },
     )
+    const interrupt = setTimeout(() => {
+      if (interruptAfterMs !== undefined) child.kill('SIGINT')
+    }, interruptAfterMs ?? timeoutMs)
     child.stdin?.on('error', () => undefined)
     child.stdin?.end(input ?? '')
   })

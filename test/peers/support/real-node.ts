@@ -22,7 +22,7 @@ import {
 } from '../../../protocol/ids.ts'
 import type { ClusterId, StreamId } from '../../../protocol/ids.ts'
 import { bucketId, bucketKey, encodeBucketClaim } from '../../../protocol/record-codec.ts'
-import type { ContentStore } from '../../../volume/contents/content.ts'
+import type { ContentStore, SealedContent } from '../../../volume/contents/content.ts'
 import { openContentStore } from '../../../volume/contents/store.ts'
 import { openVolume } from '../../../volume/open.ts'
 import type { Volume } from '../../../volume/volume.ts'
@@ -128,7 +128,10 @@ export class RealNode {
   }
 
   put(volume: Volume, key: string, bytes: Buffer): void {
-    const content = this.contents.sealBytes(bytes)
+    this.putContent(volume, key, this.contents.sealBytes(bytes))
+  }
+
+  putContent(volume: Volume, key: string, content: SealedContent): void {
     const object = {
       content,
       headers: new Map(),
