@@ -42,11 +42,15 @@ export function parseCommandLine(program: Program, words: readonly string[]): In
     .version(program.version, '-V, --version')
     .helpCommand('help [command]', 'show the help of a command')
     .showSuggestionAfterError(true)
+    .addOption(newOption(HOME_OPTION))
     .configureOutput({ writeErr: () => undefined })
     .exitOverride()
   for (const definition of program.commands) {
     const command = newCommand(definition, (input, home) => {
-      invocation = { type: 'run', command: definition, input, home }
+      // Before the command or behind it: people and scripts write it either way.
+      const before: unknown = root.getOptionValue('home')
+      const given = home ?? (typeof before === 'string' ? before : undefined)
+      invocation = { type: 'run', command: definition, input, home: given }
     })
     root.addCommand(command.copyInheritedSettings(root))
   }

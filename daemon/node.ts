@@ -14,6 +14,7 @@ import { newHttpBackend, newPeersBackend } from './backends.ts'
 import type { ControlBackend } from './control/backend.ts'
 import { statusOf } from './control/node-requests.ts'
 import { openControlServer } from './control/server.ts'
+import type { ControlServer } from './control/server.ts'
 import { newAnswererTable } from './control/table.ts'
 import { startDashboard } from './dashboard.ts'
 import { startHttpServer } from './http/server.ts'
@@ -86,6 +87,11 @@ async function composeNode(
   const { home } = settings
   mkdirSync(join(home, 'run'), { recursive: true, mode: 0o700 })
   const lock = lockHome(home)
+  // Ended last of all: a closed control socket says that the daemon is gone and its home free.
+  const control: { server: ControlServer | null } = { server: null }
+  closers.push(async () => {
+    await control.server?.close()
+  })
   closers.push(() => lock.release())
   removeRunFiles(home)
   closers.push(() => removeRunFiles(home))
@@ -96,17 +102,24 @@ async function composeNode(
   await recover(parts)
   closers.push(maintainVolumes(parts))
   const ending = newEnding(parts, closeAll)
-  const addresses = await openEdges(options, parts, { closers, stop: ending.stop })
+  const addresses = await openEdges(options, parts, { closers, stop: ending.stop, control })
   writeAddresses(home, addresses)
   parts.mounts.adopt((stream) => parts.stores.bucket(stream) !== null)
   return { addresses, ...ending }
+}
+
+interface EdgeOptions {
+  readonly closers: Closers
+  readonly stop: Node['stop']
+  /** Where the control server is put, for whoever closes it. */
+  readonly control: { server: ControlServer | null }
 }
 
 /** Opens everything that answers to somebody. */
 async function openEdges(
   options: NodeOptions,
   parts: Parts,
-  { closers, stop }: { readonly closers: Closers; readonly stop: Node['stop'] },
+  { closers, stop, control }: EdgeOptions,
 ): Promise<Addresses> {
   const { settings, environment, version, log } = options
   const { home } = settings
@@ -140,13 +153,14 @@ async function openEdges(
   const dashboard = await startDashboard(settings.dashboard, () => statusOf(backend))
   closers.push(() => dashboard.close())
   addresses = { ...addresses, dashboard: dashboard.address }
-  const control = await openControlServer({
+  const server = await openControlServer({
     path: join(home, 'run', 'control.sock'),
     answerers: newAnswererTable(backend),
     events: parts.mounts,
     log,
   })
-  closers.push(() => control.close())
+  control.server = server
+  closers.push(() => server.stop())
   return addresses
 }
 

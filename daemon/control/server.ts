@@ -27,6 +27,8 @@ const REQUESTS_MAX = 16
 /** Somebody who does not read what he is told is cut off here, before it costs memory. */
 const UNREAD_MAX_BYTES = 8 * 1024 * 1024
 
+const STOPPING = new ShoalError('no-daemon', 'answer', { why: 'the daemon is just stopping' })
+
 /** The daemon's end of a mount's connection. */
 export interface EventPort {
   send(message: DaemonMessage): void
@@ -40,7 +42,12 @@ export interface EventSink {
 }
 
 export interface ControlServer {
-  /** Stops listening, ends connections once what was written to them is through. Idempotent. */
+  /** Takes no more connections and requests; answers that are under way still go out. Idempotent. */
+  stop(): void
+  /**
+   * Ends the connections once what was written to them is through. Called when the daemon has nothing
+   * left to do: whoever waits for its end (`shoal down`) waits for this. Idempotent.
+   */
   close(): Promise<void>
 }
 
@@ -78,13 +85,17 @@ export async function openControlServer(options: ControlServerOptions): Promise<
     server.listen(path, resolve)
   })
   chmodSync(path, 0o600)
+  const closed = new Promise<void>((resolve) => {
+    server.once('close', resolve)
+  })
+  const stop = (): void => {
+    if (server.listening) server.close()
+    for (const connection of connections) connection.stop()
+  }
   return {
+    stop,
     async close() {
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => {
-          resolve()
-        })
-      })
+      stop()
       for (const connection of connections) connection.close()
       await closed
     },
@@ -97,6 +108,7 @@ class Connection implements EventPort {
   readonly #decoder = new FrameDecoder()
   #requests = 0
   #isPort = false
+  #stopped = false
 
   constructor(socket: Socket, options: ControlServerOptions) {
     this.#socket = socket
@@ -114,6 +126,10 @@ class Connection implements EventPort {
 
   send(message: DaemonMessage): void {
     this.#write(encodeEvent(message))
+  }
+
+  stop(): void {
+    this.#stopped = true
   }
 
   close(): void {
@@ -135,6 +151,10 @@ class Connection implements EventPort {
     if (frame.id === 0) {
       this.#isPort = true
       this.#options.events.received(this, frame)
+      return
+    }
+    if (this.#stopped) {
+      this.#answer(frame.id, 'failed', failureOf(STOPPING))
       return
     }
     if (!isRequestType(frame.type)) {

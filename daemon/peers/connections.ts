@@ -10,7 +10,7 @@ import { MIB } from '../../protocol/limits.ts'
 import { decodePeerControl, encodePeerControl } from '../../protocol/messages/peer-control-codec.ts'
 import type { GapRequest, PeerControlMessage, Pull } from '../../protocol/messages/peer-control.ts'
 import type { Vector } from '../../protocol/rows.ts'
-import type { Caller, OperationBatch } from '../../volume/volume.ts'
+import type { Caller, OperationBatch, Volume } from '../../volume/volume.ts'
 import type { PeersEvent } from './backend.ts'
 import { serveExchange, serveGap } from './exchange.ts'
 import type { ExchangeVolume, Receiver } from './exchange.ts'
@@ -270,4 +270,31 @@ export class Connections {
     for (const other of this.#connectionBySession.keys()) if (other.peer === session.peer) return
     this.#options.lost(session.peer, why, park)
   }
+}
+
+/**
+ * How far apart we and a peer are known to be, in operations over all streams; 0 both ways without a
+ * connection.
+ */
+export function distance(
+  session: Session | null,
+  volumes: Iterable<Pick<Volume, 'stream' | 'vector'>>,
+): { readonly behind: number; readonly ahead: number } {
+  let behind = 0
+  let ahead = 0
+  if (session === null) return { behind, ahead }
+  for (const volume of volumes) {
+    const ours = volume.vector()
+    const theirs = session.standing.vector(volume.stream)
+    behind += operationsBeyond(theirs, ours)
+    ahead += operationsBeyond(ours, theirs)
+  }
+  return { behind, ahead }
+}
+
+/** How many operations one vector includes and the other does not. */
+function operationsBeyond(vector: Vector, other: Vector): number {
+  let count = 0
+  for (const [origin, seq] of vector) count += Math.max(0, seq - (other.get(origin) ?? 0))
+  return count
 }

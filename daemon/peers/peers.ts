@@ -1,24 +1,14 @@
 /**
  * The peers' part of a daemon: listens, dials, and puts its parts together. What is decided is decided in
- * them: rows in `mesh.ts`, contents in `bulk/schedule.ts`, who gets in in `admit.ts`, joining in `join.ts`.
+ * them: rows in `mesh.ts`, contents in `bulk/schedule.ts`, who gets in in `joining/admit.ts`.
  */
-import { networkInterfaces } from 'node:os'
-import { BulkServer } from '../bulk/serve.ts'
-import type { BulkServerOptions } from '../bulk/serve.ts'
-import { RateMeter } from '../bulk/rate.ts'
-import { FetchSchedule } from '../bulk/schedule.ts'
-import { BulkWorker } from '../bulk/worker.ts'
-import type { BulkPeer, BulkReport } from '../bulk/link.ts'
+import { Bulk } from '../bulk/bulk.ts'
 import { INVITE_LIFETIME_MS, Invites, printToken } from '../cluster/invites.ts'
-import { activeMembers, writeMember } from '../cluster/members.ts'
 import { ShoalError } from '../../protocol/errors.ts'
 import { CLUSTER_STREAM } from '../../protocol/ids.ts'
 import type { NodeId, StreamId } from '../../protocol/ids.ts'
 import type { MemberRecord } from '../../protocol/records.ts'
-import type { Vector } from '../../protocol/rows.ts'
 import type { ContentReference } from '../../volume/contents/content.ts'
-import type { Caller, Volume } from '../../volume/volume.ts'
-import { admit, liveBuckets } from './joining/admit.ts'
 import type {
   FetchPriority,
   Invitation,
@@ -28,36 +18,26 @@ import type {
   PeersOptions,
   PeerStatus,
 } from './backend.ts'
-import { Connections } from './connections.ts'
-import { fingerprintOf, nodeOfCertificate } from './identity.ts'
-import { hasAll, joinCluster } from './joining/join.ts'
-import type { Joined } from './joining/join.ts'
-import { Pusher } from './push.ts'
-import type { Session } from './session.ts'
+import { Connections, distance } from './connections.ts'
+import { nodeOfCertificate } from './identity.ts'
+import { admit, liveBuckets } from './joining/admit.ts'
+import { bucketsArrived, joinCluster } from './joining/join.ts'
+import { Roster } from './roster.ts'
+import { Streams } from './streams.ts'
 import { Channel } from './transport/channel.ts'
 import { Dialer } from './transport/dialer.ts'
 import { Listener } from './transport/listener.ts'
 import type { Visitor } from './transport/listener.ts'
 import type { PeerPath, PeerSocket } from './transport/socket.ts'
-import { isLoopbackHost, parsePeerAddress, peerAddress } from './transport/tls.ts'
+import { peerAddress } from './transport/tls.ts'
 
 const TICK_MS = 200
 /** A node whose connection cannot go well soon (its clock, another cluster) is dialled again after this. */
 const PARKED_MS = 60_000
-/** Bulk sockets of one member: a restarted thread's old one may linger. */
-const BULK_SOCKETS_MAX = 8
 /** Joins under way at once: each is a user with a token. */
 const JOINS_MAX = 8
 /** Turned-away connections are told in the log at most so often. */
 const REFUSED_LOG_EVERY_MS = 10_000
-/** A join that has come into force waits for buckets as long as something comes at least so often. */
-const JOIN_SILENCE_MAX_MS = 60_000
-const JOIN_LOOK_EVERY_MS = 50
-
-interface OpenStream {
-  readonly volume: Volume
-  readonly pusher: Pusher
-}
 
 /**
  * Starts listening and dialling.
@@ -77,21 +57,16 @@ export async function startPeers(backend: PeersBackend, options: PeersOptions): 
 class PeersPart implements Peers {
   readonly #backend: PeersBackend
   readonly #options: PeersOptions
-  readonly #by: Caller
   readonly #invites: Invites
+  readonly #roster: Roster
   readonly #dialer: Dialer
-  readonly #bulk: BulkWorker
-  readonly #schedule: FetchSchedule
-  readonly #openByStream = new Map<StreamId, OpenStream>()
+  readonly #bulk: Bulk
+  readonly #streams: Streams
   readonly #parkedUntilMsByNode = new Map<NodeId, number>()
-  readonly #bulkSocketsByNode = new Map<NodeId, Set<PeerSocket>>()
-  readonly #receivedByNode = new Map<NodeId, RateMeter>()
-  readonly #sentByNode = new Map<NodeId, RateMeter>()
   readonly #heardMsByNode = new Map<NodeId, number>()
   #connections: Connections
   #listener: Listener | null = null
-  #cancelTick: (() => void) | null = null
-  #stopBuckets: (() => void) | null = null
+  #stops: (() => void)[] = []
   #joins = 0
   #joining = false
   /** Between two clusters: nothing is opened, nobody dialled. */
@@ -104,10 +79,12 @@ class PeersPart implements Peers {
   constructor(backend: PeersBackend, options: PeersOptions) {
     this.#backend = backend
     this.#options = options
-    this.#by = { source: backend.source }
     const { environment, identity, contents } = backend
+    const { keyPem, certificatePem } = identity
     this.#invites = new Invites(backend.folder, environment)
+    this.#roster = new Roster(backend, options, () => this.address)
     this.#connections = this.#connect()
+    this.#streams = this.#newStreams()
     this.#dialer = new Dialer({
       environment,
       identity,
@@ -115,43 +92,25 @@ class PeersPart implements Peers {
         this.#connections.adopt(node, socket, true)
       },
     })
-    const failed = (cause: unknown): void => {
-      this.#log('error', 'fetching contents', null, cause)
-    }
-    this.#schedule = new FetchSchedule({
+    this.#bulk = new Bulk({
       environment,
       contents,
-      volume: (stream) => this.#openByStream.get(stream)?.volume ?? null,
-      send: (command) => {
-        this.#bulk.send(command)
-      },
-      failed,
-    })
-    this.#bulk = new BulkWorker({
-      environment,
       entry: options.bulkEntry,
-      data: {
-        home: options.home,
-        keyPem: identity.keyPem,
-        certificatePem: identity.certificatePem,
+      data: { home: options.home, keyPem, certificatePem },
+      volume: (stream) => this.#streams.volume(stream),
+      log: (level, message, peer, cause) => {
+        backend.log({ level, message, peer, cause })
       },
-      report: (report) => {
-        this.#reported(report)
-      },
-      started: (send) => {
-        this.#schedule.restart(send)
-      },
-      failed,
     })
   }
 
   async start(): Promise<void> {
-    const { identity } = this.#backend
+    const { host, port } = this.#options
     this.#listener = await Listener.listen({
-      host: this.#options.host,
-      port: this.#options.port,
-      identity,
-      memberOf: (certificate) => this.#memberOf(certificate),
+      host,
+      port,
+      identity: this.#backend.identity,
+      memberOf: (certificate) => this.#roster.memberOf(certificate),
       accepted: (path, socket, visitor) => {
         this.#accepted(path, socket, visitor)
       },
@@ -159,12 +118,11 @@ class PeersPart implements Peers {
         this.#turnedAway(address, why)
       },
     })
-    this.#stopBuckets = this.#backend.onBuckets(() => {
-      this.#followStreams()
+    const stop = this.#backend.onBuckets(() => {
+      if (!this.#between) this.#streams.follow()
     })
-    this.#writeOwnMember()
-    this.#followStreams()
-    this.#aim()
+    this.#stops.push(stop)
+    this.#begin()
     this.#tick()
   }
 
@@ -173,14 +131,13 @@ class PeersPart implements Peers {
   }
 
   invite(lifetimeMs: number = INVITE_LIFETIME_MS): Promise<Invitation> {
-    const { identity } = this.#backend
-    const address = this.#ownAddress()
+    const { ownAddress, isOnLoopback } = this.#roster
     const made = this.#invites.make(lifetimeMs)
     const clusterId = this.#backend.cluster().id
-    const { fingerprint } = identity
-    const token = printToken({ clusterId, addresses: [address], fingerprint, ...made })
-    const warning = isLoopbackHost(parsePeerAddress(address).host)
-      ? `other machines cannot reach ${address}; start the daemon with --peer and --advertise HOST:PORT for them`
+    const { fingerprint } = this.#backend.identity
+    const token = printToken({ clusterId, addresses: [ownAddress], fingerprint, ...made })
+    const warning = isOnLoopback
+      ? `other machines cannot reach ${ownAddress}; start the daemon with --peer and --advertise HOST:PORT for them`
       : null
     return Promise.resolve({ token, expiresMs: made.expiresMs, warning })
   }
@@ -195,24 +152,23 @@ class PeersPart implements Peers {
       last = { ...last, ...change }
       onProgress(last)
     }
+    const backend = this.#backend
     try {
-      const carried = new Set(
-        liveBuckets(this.#backend.cluster().volume).map(({ stream }) => stream),
-      )
-      const joined = await joinCluster(
-        {
-          backend: this.#backend,
-          by: this.#by,
-          member: this.#ownMember(),
-          leaving: () => {
-            this.#leave()
-          },
-          progress,
-        },
-        token,
-      )
+      const carried = liveBuckets(backend.cluster().volume).map(({ stream }) => stream)
+      const by = { source: backend.source }
+      const leaving = (): void => {
+        this.#leave()
+      }
+      const member = this.#roster.own()
+      const joined = await joinCluster({ backend, by, member, leaving, progress }, token)
       this.#enter()
-      await this.#pulled(joined, carried, progress)
+      await bucketsArrived(joined, new Set(carried), {
+        environment: backend.environment,
+        cluster: () => backend.cluster().volume,
+        isSettled: (node, stream) => this.#connections.mesh.isSettled(node, stream),
+        changes: () => (this.#closed ? null : this.#changes),
+        progress,
+      })
       progress({ step: 'done' })
     } finally {
       this.#joining = false
@@ -221,100 +177,68 @@ class PeersPart implements Peers {
   }
 
   peers(): PeerStatus[] {
-    return this.#otherMembers().map((member) => this.#status(member))
+    return this.#roster.others().map((member) => this.#status(member))
   }
 
   fetch(stream: StreamId, content: ContentReference, priority: FetchPriority): Promise<void> {
-    return this.#schedule.fetch(stream, content, priority)
+    return this.#bulk.fetch(stream, content, priority)
   }
 
   rung(stream: StreamId): void {
-    if (this.#closed) return
-    this.#openByStream.get(stream)?.pusher.rung()
+    if (this.#closed || this.#between) return
+    this.#streams.rung(stream)
     if (stream === CLUSTER_STREAM) this.#aim()
-    else this.#schedule.rung(stream)
+    else this.#bulk.rung(stream)
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#cancelTick?.()
-    this.#stopBuckets?.()
+    for (const stop of this.#stops) stop()
     this.#dialer.close()
-    this.#schedule.close()
-    this.#closeStreams()
+    this.#streams.close()
     this.#connections.close('going down')
-    await this.#listener?.close()
     await this.#bulk.close()
+    await this.#listener?.close()
     this.#invites.close()
   }
 
-  // ---- who is here -------------------------------------------------------------------------------
+  // ---- one cluster, and the next -----------------------------------------------------------------
 
-  /** What this node's member row says. */
-  #ownMember(): MemberRecord {
-    const { identity, environment } = this.#backend
-    return {
-      ...this.#options.member,
-      node: identity.node,
-      state: 'active',
-      fingerprint: identity.fingerprint,
-      certificate: identity.certificate,
-      address: this.#ownAddress(),
-      joinedMs: Math.floor(environment.nowMs()),
-    }
+  #begin(): void {
+    this.#roster.writeOwn()
+    this.#streams.follow()
+    this.#aim()
   }
 
-  /** Where others find this node: as it was told, else where it listens. */
-  #ownAddress(): string {
-    const { advertise, host } = this.#options
-    if (advertise !== null) return `wss://${advertise}`
-    const { port } = parsePeerAddress(this.address)
-    return host === '0.0.0.0' || host === '::' ? peerAddress(outwardAddress(), port) : this.address
+  /** Out of the cluster of one, before its volume is closed. */
+  #leave(): void {
+    this.#between = true
+    this.#connections.close('joining another cluster')
+    this.#streams.close()
   }
 
-  #writeOwnMember(): void {
-    const { volume } = this.#backend.cluster()
-    if (writeMember(volume, this.#ownMember(), this.#by)) this.#backend.committed(CLUSTER_STREAM)
+  /** Into the cluster that is in force now. */
+  #enter(): void {
+    this.#between = false
+    this.#connections = this.#connect()
+    this.#begin()
   }
 
-  #otherMembers(): MemberRecord[] {
-    const members = activeMembers(this.#backend.cluster().volume, (message) => {
-      this.#log('warning', message, null)
+  #newStreams(): Streams {
+    return new Streams({
+      backend: this.#backend,
+      push: (stream, batch, vector) => {
+        this.#connections.push(stream, batch, vector)
+      },
+      opened: (volume) => {
+        this.#connections.mesh.addStream(volume, this.#backend.environment.monotonicMs())
+        if (volume.stream !== CLUSTER_STREAM) this.#bulk.rung(volume.stream)
+      },
+      closed: (stream) => {
+        this.#connections.mesh.removeStream(stream)
+      },
     })
-    return members.filter((member) => member.node !== this.#backend.identity.node)
-  }
-
-  #memberOf(certificate: Buffer): NodeId | null {
-    const fingerprint = fingerprintOf(certificate)
-    const member = this.#otherMembers().find((other) => other.fingerprint === fingerprint)
-    return member?.node === nodeOfCertificate(certificate) ? member.node : null
-  }
-
-  /** Dials all other members, but those that are parked; ends connections with nodes that are none any more. */
-  #aim(): void {
-    if (this.#closed || this.#between || this.#listener === null) return
-    const nowMs = this.#backend.environment.monotonicMs()
-    const members = this.#otherMembers()
-    const mayLoopback = isLoopbackHost(parsePeerAddress(this.#ownAddress()).host)
-    const targets = members.filter(
-      ({ node }) => (this.#parkedUntilMsByNode.get(node) ?? 0) <= nowMs,
-    )
-    this.#dialer.aim(
-      targets.map(({ node, address, fingerprint }) => ({
-        node,
-        address,
-        fingerprint,
-        mayLoopback,
-      })),
-    )
-    const nodes = new Set(members.map(({ node }) => node))
-    for (const session of this.#connections.mesh.sessions()) {
-      if (!nodes.has(session.peer)) this.#connections.drop(session.peer, 'not a member any more')
-    }
-    for (const [node, sockets] of this.#bulkSocketsByNode) {
-      if (!nodes.has(node)) for (const socket of sockets) socket.close('not a member any more')
-    }
   }
 
   // ---- connections -------------------------------------------------------------------------------
@@ -326,8 +250,8 @@ class PeersPart implements Peers {
       cluster: this.#backend.cluster().id,
       self: identity.node,
       name: this.#options.member.name,
-      by: this.#by,
-      volume: (stream) => this.#openByStream.get(stream)?.volume ?? null,
+      by: { source: this.#backend.source },
+      volume: (stream) => this.#streams.volume(stream),
       opened: (node) => {
         this.#log('info', 'connected', node)
         this.#dialer.satisfied(node)
@@ -340,12 +264,26 @@ class PeersPart implements Peers {
         this.#changes += 1
         this.#backend.committed(stream)
         if (stream === CLUSTER_STREAM) this.#aim()
-        else this.#schedule.rung(stream)
+        else this.#bulk.rung(stream)
       },
       log: (event) => {
         this.#backend.log(event)
       },
     })
+  }
+
+  /** Dials all other members, but those that are parked; ends connections with nodes that are none any more. */
+  #aim(): void {
+    if (this.#closed || this.#between || this.#listener === null) return
+    const nowMs = this.#backend.environment.monotonicMs()
+    const targets = this.#roster.targets()
+    const isParked = (node: NodeId): boolean => (this.#parkedUntilMsByNode.get(node) ?? 0) > nowMs
+    this.#dialer.aim(targets.filter(({ node }) => !isParked(node)))
+    const nodes = new Set(targets.map(({ node }) => node))
+    for (const session of this.#connections.mesh.sessions()) {
+      if (!nodes.has(session.peer)) this.#connections.drop(session.peer, 'not a member any more')
+    }
+    this.#bulk.keepOnly(nodes)
   }
 
   #lost(node: NodeId, why: string, park: boolean): void {
@@ -361,55 +299,26 @@ class PeersPart implements Peers {
   }
 
   #accepted(path: PeerPath, socket: PeerSocket, visitor: Visitor): void {
-    if (this.#closed) return socket.close('going down')
+    if (this.#closed || this.#between) return socket.close('going down')
     if (path === '/v1/join') return void this.#admit(socket, visitor)
     const { node } = visitor
-    if (node === null) return socket.close('not a member')
-    if (path === '/v1/control') this.#connections.adopt(node, socket, false)
-    else this.#serveBulk(node, socket)
-  }
-
-  #serveBulk(node: NodeId, socket: PeerSocket): void {
-    const sockets = this.#bulkSocketsByNode.get(node) ?? new Set()
-    if (sockets.size >= BULK_SOCKETS_MAX) return socket.close('too many connections at once')
-    this.#bulkSocketsByNode.set(node, sockets.add(socket))
-    socket.onClosed = () => {
-      sockets.delete(socket)
-    }
-    const server: BulkServerOptions = {
-      environment: this.#backend.environment,
-      contents: this.#backend.contents,
-      mayHave: (_node, stream, hash) =>
-        this.#openByStream.get(stream)?.volume.refersTo(hash) ?? false,
-      sent: (to, bytes) => {
-        this.#count(this.#sentByNode, to, bytes)
-      },
-      warn: (from, message) => {
-        this.#log('warning', message, from)
-      },
-    }
-    void new BulkServer(server, socket, node)
+    if (node === null) socket.close('not a member')
+    else if (path === '/v1/control') this.#connections.adopt(node, socket, false)
+    else this.#bulk.serve(node, socket)
   }
 
   async #admit(socket: PeerSocket, { certificate, remoteAddress }: Visitor): Promise<void> {
     if (this.#joins >= JOINS_MAX || this.#joining) return socket.close('too many joins at once')
     this.#joins += 1
-    const { environment, identity } = this.#backend
-    const problem = await admit(
-      {
-        environment,
-        identity,
-        cluster: this.#backend.cluster(),
-        invites: this.#invites,
-        by: this.#by,
-        committed: () => {
-          this.#backend.committed(CLUSTER_STREAM)
-          this.rung(CLUSTER_STREAM)
-        },
-      },
-      new Channel(socket, environment),
-      certificate,
-    )
+    const { environment, identity, source } = this.#backend
+    const committed = (): void => {
+      this.#backend.committed(CLUSTER_STREAM)
+      this.rung(CLUSTER_STREAM)
+    }
+    const cluster = this.#backend.cluster()
+    const by = { source }
+    const options = { environment, identity, cluster, invites: this.#invites, by, committed }
+    const problem = await admit(options, new Channel(socket, environment), certificate)
     this.#joins -= 1
     if (problem === null) this.#log('info', 'a node has joined', nodeOfCertificate(certificate))
     else this.#log('warning', `a join from ${remoteAddress} ended: ${problem.message}`, null)
@@ -425,127 +334,20 @@ class PeersPart implements Peers {
     this.#log('warning', `a connection from ${address} was refused: ${why}${more}`, null)
   }
 
-  /** The thread asks those who are connected, nearest first. */
+  /** Contents are asked of those who are connected, nearest first. */
   #connectedChanged(): void {
     if (this.#closed) return
-    const mayLoopback = isLoopbackHost(parsePeerAddress(this.#ownAddress()).host)
-    const connected: { peer: BulkPeer; rttMs: number }[] = []
-    for (const { node, address, fingerprint } of this.#otherMembers()) {
-      const session = this.#connections.mesh.session(node)
-      if (session === null) continue
-      const peer = { node, address, fingerprint, mayLoopback }
-      connected.push({ peer, rttMs: session.rttMs ?? Infinity })
-    }
-    const nearest = connected.toSorted((left, right) => left.rttMs - right.rttMs)
-    this.#schedule.setPeers(
-      nearest.map(({ peer }) => peer),
-      this.#openByStream.keys(),
-    )
+    const { mesh } = this.#connections
+    const rttMs = (node: NodeId): number => mesh.session(node)?.rttMs ?? Infinity
+    const connected = this.#roster.targets().filter(({ node }) => mesh.session(node) !== null)
+    const nearest = connected.toSorted((left, right) => rttMs(left.node) - rttMs(right.node))
+    this.#bulk.setPeers(nearest, this.#streams.ids())
   }
-
-  // ---- streams -----------------------------------------------------------------------------------
-
-  /** The open streams are the cluster's and those of the buckets that are open. */
-  #followStreams(): void {
-    if (this.#closed || this.#between) return
-    const volumes = [this.#backend.cluster().volume, ...this.#backend.buckets()]
-    const wanted = new Map(volumes.map((volume) => [volume.stream, volume]))
-    for (const [stream, open] of this.#openByStream) {
-      if (wanted.get(stream) !== open.volume) this.#closeStream(stream, open)
-    }
-    for (const [stream, volume] of wanted) {
-      if (!this.#openByStream.has(stream)) this.#openStream(stream, volume)
-    }
-  }
-
-  #openStream(stream: StreamId, volume: Volume): void {
-    const { environment } = this.#backend
-    const pusher = new Pusher({
-      volume,
-      environment,
-      push: (batch, vector) => {
-        this.#connections.push(stream, batch, vector)
-      },
-      behind: () => {
-        this.#log('info', 'the log was trimmed before it was pushed', null)
-      },
-      failed: (cause) => {
-        this.#log('error', 'make rows durable', null, cause)
-      },
-    })
-    this.#openByStream.set(stream, { volume, pusher })
-    this.#connections.mesh.addStream(volume, environment.monotonicMs())
-    if (stream !== CLUSTER_STREAM) this.#schedule.rung(stream)
-  }
-
-  #closeStream(stream: StreamId, { pusher }: OpenStream): void {
-    pusher.close()
-    this.#connections.mesh.removeStream(stream)
-    this.#openByStream.delete(stream)
-  }
-
-  #closeStreams(): void {
-    for (const [stream, open] of this.#openByStream) this.#closeStream(stream, open)
-  }
-
-  // ---- joining -----------------------------------------------------------------------------------
-
-  /** Out of the cluster of one, before its volume is closed. */
-  #leave(): void {
-    this.#between = true
-    this.#connections.close('joining another cluster')
-    this.#closeStreams()
-  }
-
-  /** Into the cluster that is in force now. */
-  #enter(): void {
-    this.#between = false
-    this.#connections = this.#connect()
-    this.#writeOwnMember()
-    this.#followStreams()
-    this.#aim()
-  }
-
-  /** Resolves when the cluster's rows and those of its buckets are here, to the end of an exchange. */
-  async #pulled(
-    joined: Joined,
-    carried: ReadonlySet<StreamId>,
-    progress: (change: Partial<JoinProgress>) => void,
-  ): Promise<void> {
-    const { environment } = this.#backend
-    let seen = { changes: this.#changes, atMs: environment.monotonicMs() }
-    for (;;) {
-      const { volume } = this.#backend.cluster()
-      const wanted = liveBuckets(volume).filter(({ stream }) => !carried.has(stream))
-      const { mesh } = this.#connections
-      const done = wanted.filter(({ stream }) => mesh.isSettled(joined.inviter, stream)).length
-      progress({
-        step: 'buckets',
-        operations: this.#changes,
-        buckets: done,
-        bucketsTotal: wanted.length,
-      })
-      if (done === wanted.length && hasAll(joined, volume)) return
-      const nowMs = environment.monotonicMs()
-      if (this.#changes !== seen.changes) seen = { changes: this.#changes, atMs: nowMs }
-      if (nowMs - seen.atMs > JOIN_SILENCE_MAX_MS || this.#closed) {
-        throw new ShoalError('timeout', 'receive the buckets of the cluster', {
-          why: 'nothing has come for a while; this node has joined, and goes on trying',
-          next: 'See "shoal status".',
-        })
-      }
-      await new Promise<void>((resolve) => {
-        environment.after(JOIN_LOOK_EVERY_MS, resolve)
-      })
-    }
-  }
-
-  // ---- upkeep ------------------------------------------------------------------------------------
 
   #tick(): void {
     const { environment } = this.#backend
-    this.#cancelTick = environment.after(TICK_MS, () => {
-      if (this.#closed) return
+    const stop = environment.after(TICK_MS, () => {
+      this.#stops.splice(this.#stops.indexOf(stop), 1)
       this.#connections.tick()
       const nowMs = environment.monotonicMs()
       for (const [node, untilMs] of this.#parkedUntilMsByNode) {
@@ -555,19 +357,7 @@ class PeersPart implements Peers {
       }
       this.#tick()
     })
-  }
-
-  #reported(report: BulkReport): void {
-    if (report.type === 'fetched') this.#schedule.fetched(report.id, report.problem)
-    else if (report.type === 'received')
-      this.#count(this.#receivedByNode, report.node, report.bytes)
-    else if (report.type === 'warning') this.#log('warning', report.message, report.node)
-  }
-
-  #count(meters: Map<NodeId, RateMeter>, node: NodeId, bytes: number): void {
-    const meter = meters.get(node) ?? new RateMeter()
-    meters.set(node, meter)
-    meter.add(bytes, this.#backend.environment.monotonicMs())
+    this.#stops.push(stop)
   }
 
   #status({ node, name, region, address }: MemberRecord): PeerStatus {
@@ -578,6 +368,7 @@ class PeersPart implements Peers {
       this.#heardMsByNode.set(node, environment.nowMs() - (nowMs - session.heardMs))
     }
     const parked = (this.#parkedUntilMsByNode.get(node) ?? 0) > nowMs
+    const distances = distance(session, this.#streams.volumes())
     return {
       node,
       name,
@@ -585,49 +376,14 @@ class PeersPart implements Peers {
       address,
       state: session !== null ? 'connected' : parked ? 'parked' : 'connecting',
       rttMs: session?.rttMs ?? null,
-      ...this.#distance(session),
-      receivedPerSecond: this.#receivedByNode.get(node)?.perSecond(nowMs) ?? 0,
-      sentPerSecond: this.#sentByNode.get(node)?.perSecond(nowMs) ?? 0,
+      ...distances,
+      ...this.#bulk.rates(node),
       heardMs: this.#heardMsByNode.get(node) ?? null,
       problem: session === null ? this.#dialer.problem(node) : null,
     }
   }
 
-  #distance(session: Session | null): { behind: number; ahead: number } {
-    let behind = 0
-    let ahead = 0
-    for (const [stream, { volume }] of session === null ? [] : this.#openByStream) {
-      const ours = volume.vector()
-      const theirs = session?.standing.vector(stream) ?? ours
-      behind += operationsBeyond(theirs, ours)
-      ahead += operationsBeyond(ours, theirs)
-    }
-    return { behind, ahead }
+  #log(level: 'info' | 'warning', message: string, peer: NodeId | null): void {
+    this.#backend.log({ level, message, peer })
   }
-
-  #log(
-    level: 'info' | 'warning' | 'error',
-    message: string,
-    peer: NodeId | null,
-    cause?: unknown,
-  ): void {
-    this.#backend.log({ level, message, peer, cause })
-  }
-}
-
-/** How many operations one vector includes and the other does not. */
-function operationsBeyond(vector: Vector, other: Vector): number {
-  let count = 0
-  for (const [origin, seq] of vector) count += Math.max(0, seq - (other.get(origin) ?? 0))
-  return count
-}
-
-/** The first address of this machine that others can reach; loopback where it has none. */
-function outwardAddress(): string {
-  for (const addresses of Object.values(networkInterfaces())) {
-    for (const { address, family, internal } of addresses ?? []) {
-      if (!internal && family === 'IPv4') return address
-    }
-  }
-  return '127.0.0.1'
 }

@@ -59,7 +59,8 @@ export function entryFor(world: World, slot: Slot, rows: Attributes): KernelEntr
 }
 
 /** The object `d/` is a file with an empty name in `d`: a marker that some S3 clients make (rule 7). */
-export const isHidden = (name: Name, rows: Attributes): boolean => name === '' && rows.size === 0
+export const isHidden = (name: Name, rows: Attributes): boolean =>
+  name === '' && rows.kind === 'file' && rows.size === 0
 
 function findLong(world: World, parent: Ino, shown: string): Found | null {
   let after = ''

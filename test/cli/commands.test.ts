@@ -1,9 +1,18 @@
 /** The commands against a real daemon: buckets, objects, URLs; what they print and how they end. */
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { TestMachine } from '../support/daemon.ts'
+import { eventually, PROGRAM, TestMachine } from '../support/daemon.ts'
 
 const machine = new TestMachine('gamma')
 beforeAll(async () => {
@@ -220,14 +229,30 @@ describe('urls', () => {
 })
 
 describe('Ctrl-C', () => {
-  it('leaves no half object', async () => {
-    const path = join(machine.folder, 'large')
-    writeFileSync(path, Buffer.alloc(400 * 1024 * 1024, 7))
-    const { status } = await machine.run(['cp', path, 'my-app-images:large'], {
-      interruptAfterMs: 350,
+  it('leaves no half object, and ends with 130', async () => {
+    const child = spawn(process.execPath, [PROGRAM, 'cp', '-', 'my-app-images:half'], {
+      env: { ...process.env, SHOAL_HOME: machine.home },
+      stdio: ['pipe', 'ignore', 'ignore'],
     })
-    expect([0, 130]).toContain(status)
-    const found = await machine.run(['stat', 'my-app-images:large', '--json'])
-    expect(found.status).toBe(status === 0 ? 0 : 3)
+    const ended = once(child, 'exit')
+    child.stdin.on('error', () => undefined)
+    child.stdin.write(Buffer.alloc(8 * 1024 * 1024, 7))
+    await eventually('the upload to arrive', () => stagedBytes() > 1024 * 1024)
+    child.kill('SIGINT')
+    expect(await ended).toEqual([130, null])
+    expect(await machine.run(['stat', 'my-app-images:half'])).toMatchObject({ status: 3 })
+    await eventually('the staging file to be given up', () => stagedBytes() === 0)
   })
 })
+
+/** Bytes in this machine's staging folders, so far. */
+function stagedBytes(): number {
+  const folder = join(machine.home, 'staging')
+  let bytes = 0
+  for (const process of readdirSync(folder)) {
+    for (const name of readdirSync(join(folder, process))) {
+      bytes += statSync(join(folder, process, name), { throwIfNoEntry: false })?.size ?? 0
+    }
+  }
+  return bytes
+}

@@ -9,7 +9,7 @@ import { cannotFetch, RealNode, until } from './support/real-node.ts'
 const FULL = process.env['SHOAL_FULL'] === '1'
 const FILES = FULL ? 10_000 : 1_000
 const MIB = 1024 * 1024
-const LARGE = FULL ? 1024 * MIB : 256 * MIB
+const LARGE = FULL ? 1024 * MIB : 64 * MIB
 
 const nodes: RealNode[] = []
 afterEach(async () => {

@@ -4,11 +4,17 @@
  */
 import { dominates } from '../../protocol/merge.ts'
 import { contextCovers, EMPTY_CONTEXT } from '../../protocol/vector.ts'
+import type { Uid } from '../../protocol/ids.ts'
+import type { View } from '../../protocol/view/view.ts'
 import type { WrittenVersion } from './replica.ts'
 import type { RowSet } from './row-set.ts'
 
-/** @throws Error that says what is seen twice, or not at all */
-export function checkSeenOnce(rows: RowSet): void {
+/**
+ * @param isLost whether a directory's row went down with the machine that wrote it: what hangs from that one
+ * is pending for good
+ * @throws Error that says what is seen twice, or not at all
+ */
+export function checkSeenOnce(rows: RowSet, isLost: (node: Uid) => boolean = () => false): void {
   const view = rows.view()
   const seen = new Set<string>()
   for (const [directory, entries] of view.entries) {
@@ -23,11 +29,22 @@ export function checkSeenOnce(rows: RowSet): void {
     }
   }
   for (const { node, state } of view.nodes.values()) {
-    if (state === 'pending') throw new Error(`node ${node} is pending, and all rows are here`)
+    if (state === 'pending' && !isLost(unknownAbove(view, node))) {
+      throw new Error(`node ${node} is pending, and all rows are here`)
+    }
     if ((state === 'shown' || state === 'shadow') !== seen.has(node)) {
       throw new Error(`node ${node} is ${state}, but ${seen.has(node) ? 'seen' : 'not seen'}`)
     }
   }
+}
+
+/** The directory that a pending node hangs from and that is not known. */
+function unknownAbove(view: View, pending: Uid): Uid {
+  let node = pending
+  for (let above = view.nodes.get(node); above !== undefined; above = view.nodes.get(node)) {
+    node = above.place.parent
+  }
+  return node
 }
 
 /** @throws Error that names a version that nobody replaced or deleted knowingly, and that nobody can reach */

@@ -22,17 +22,27 @@ export interface ReplicaOptions extends FilesOptions {
 /** A version that was written, to find out whether it was lost. */
 export interface WrittenVersion {
   readonly inode: Uid
+  readonly seq: number
   readonly dot: Stamp
 }
 
-export class Replica implements Writer {
-  readonly origin: OriginId
+/** What `restore` goes back to. */
+export interface Backup {
   readonly rows: RowSet
+  readonly vector: Vector
+  readonly origin: OriginId
+  readonly seq: number
+}
+
+export class Replica implements Writer {
+  origin: OriginId
+  rows: RowSet
   readonly log: Operation[] = []
   readonly written: WrittenVersion[] = []
   vector: Vector = EMPTY_VECTOR
   /** Milliseconds; the simulation moves it. */
   clockMs = 0
+  readonly #index: number
   readonly #random: Random
   readonly #options: ReplicaOptions
   #lastHlc = 0
@@ -43,10 +53,10 @@ export class Replica implements Writer {
     random: Random,
     options: ReplicaOptions = { settles: true, merge: 'choose' },
   ) {
-    const node = parseNodeId(index.toString(16).padStart(2, '0').repeat(16))
-    this.origin = newOriginId(node, random.bytes(8))
-    this.rows = new RowSet(options.merge)
+    this.#index = index
     this.#random = random
+    this.origin = this.#newOrigin()
+    this.rows = new RowSet(options.merge)
     this.#options = options
   }
 
@@ -73,7 +83,11 @@ export class Replica implements Writer {
     this.log.push(done)
     for (const row of rows) {
       if (row.type !== 'version') continue
-      this.written.push({ inode: row.inode, dot: { hlc: row.hlc, origin: this.origin } })
+      this.written.push({
+        inode: row.inode,
+        seq: done.seq,
+        dot: { hlc: row.hlc, origin: this.origin },
+      })
     }
     return done
   }
@@ -87,6 +101,27 @@ export class Replica implements Writer {
   /** Merges single rows of whichever operations. */
   receiveRows(written: Iterable<{ origin: OriginId; seq: number; row: Row }>): void {
     for (const { origin, seq, row } of written) this.receive({ origin, seq, rows: [row] })
+  }
+
+  backup(): Backup {
+    return { rows: this.rows.clone(), vector: this.vector, origin: this.origin, seq: this.#seq }
+  }
+
+  /**
+   * The disk of then, in a new incarnation, so that no seq stands for two operations (replication.md 2.5).
+   * @param keepsOrigin breaks that rule on purpose
+   */
+  restore(backup: Backup, keepsOrigin: boolean): void {
+    this.rows = backup.rows.clone()
+    this.vector = backup.vector
+    this.origin = keepsOrigin ? backup.origin : this.#newOrigin()
+    this.#seq = keepsOrigin ? backup.seq : 0
+    this.#lastHlc = largestHlc(this.rows.rows().map(({ row }) => row))
+  }
+
+  #newOrigin(): OriginId {
+    const node = parseNodeId(this.#index.toString(16).padStart(2, '0').repeat(16))
+    return newOriginId(node, this.#random.bytes(8))
   }
 
   paths(): ReturnType<typeof pathsOf> {

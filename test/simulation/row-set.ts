@@ -47,6 +47,32 @@ export class RowSet {
       : this.#mergeRegister(written)
   }
 
+  /** A copy that lives on by itself: a backup. */
+  clone(): RowSet {
+    const copy = new RowSet(this.#rule)
+    for (const [key, written] of this.#registers) copy.#registers.set(key, written)
+    for (const [inode, heads] of this.#heads) copy.#heads.set(inode, heads)
+    for (const [written, arrival] of this.#arrivals) copy.#arrivals.set(written, arrival)
+    copy.#arrival = this.#arrival
+    return copy
+  }
+
+  /** I1: whether a write is in, or something that took its place. */
+  includes(written: Written): boolean {
+    const { origin, row } = written
+    if (row.type === 'version') {
+      const version = {
+        dot: { hlc: row.hlc, origin },
+        context: row.context,
+        exceptions: row.exceptions,
+      }
+      const heads = this.heads(row.inode)
+      return mergeHeads(heads, version) === heads
+    }
+    const current = this.#registers.get(rowKey(row, origin))
+    return current !== undefined && !chooses(current, written)
+  }
+
   /** How many rows have arrived: the position that `arrivedAfter` counts from. */
   get position(): number {
     return this.#arrival

@@ -37,8 +37,6 @@ export interface CommandOptions {
   readonly cwd?: string
   readonly variables?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
-  /** Ctrl-C after so long. */
-  readonly interruptAfterMs?: number
 }
 
 /** One machine: a folder with a home, mount points and files, and at most one daemon. */
@@ -159,7 +157,7 @@ export class TestMachine {
 /** Runs `shoal …` without a machine. */
 export function runProgram(
   words: readonly string[],
-  { input, cwd, variables, timeoutMs = 60_000, interruptAfterMs }: CommandOptions = {},
+  { input, cwd, variables, timeoutMs = 60_000 }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = execFile(
@@ -174,13 +172,9 @@ export function runProgram(
         encoding: 'utf8',
       },
       (_, stdout, stderr) => {
-        clearTimeout(interrupt)
         resolve({ status: child.exitCode ?? -1, stdout, stderr })
       },
     )
-    const interrupt = setTimeout(() => {
-      if (interruptAfterMs !== undefined) child.kill('SIGINT')
-    }, interruptAfterMs ?? timeoutMs)
     child.stdin?.on('error', () => undefined)
     child.stdin?.end(input ?? '')
   })

@@ -41,7 +41,7 @@ export function mergeVersion(transaction: Transaction, row: VersionRow): boolean
   if (shown !== undefined) setHead(transaction, ino, shown.dot, row.hlc)
   takeNoteOfContent(transaction, row)
   if (transaction.self.anomalies > 0 && isInodeAnomalous(names, ino)) transaction.viewInDoubt = true
-  if (!transaction.viewInDoubt) showNames(transaction, ino, row.hlc)
+  if (!transaction.viewInDoubt) showNames(transaction, ino)
   return true
 }
 
@@ -79,9 +79,10 @@ function setHead(transaction: Transaction, ino: number, dot: Stamp, changed: num
 
 /**
  * The first version of an inode: its names are shown from now on (rule 9). A version of an inode whose
- * names are all deleted may bring one back.
+ * names are all deleted may bring one back. To the directory the name came when its row was written, not now:
+ * times that were set on the directory in between (cp -a) hold.
  */
-function showNames(transaction: Transaction, ino: number, hlc: number): void {
+function showNames(transaction: Transaction, ino: number): void {
   const nodes = nodesOfInode(transaction.names, ino).filter(isKnown)
   if (nodes.length > 0 && nodes.every((node) => node.deleted !== 0)) transaction.viewInDoubt = true
   for (const node of nodes) {
@@ -94,7 +95,7 @@ function showNames(transaction: Transaction, ino: number, hlc: number): void {
       hasHead: true,
     })
     if (to === IN_DOUBT) transaction.viewInDoubt = true
-    else show(transaction, node, to, hlc)
+    else show(transaction, node, to, node.hlc)
   }
 }
 

@@ -10,7 +10,7 @@ import { createPublicKey, verify, X509Certificate } from 'node:crypto'
 import type { Environment } from '../../../protocol/environment.ts'
 import { errorFrom, isErrorCode, ShoalError } from '../../../protocol/errors.ts'
 import { CLUSTER_STREAM } from '../../../protocol/ids.ts'
-import type { BucketName, NodeId } from '../../../protocol/ids.ts'
+import type { BucketName, NodeId, StreamId } from '../../../protocol/ids.ts'
 import { decodeJoin, encodeJoin, signedMembers } from '../../../protocol/messages/join-codec.ts'
 import { isJoinProof, joinProof } from '../../../protocol/messages/join.ts'
 import type { JoinMessage, JoinOffer } from '../../../protocol/messages/join.ts'
@@ -297,6 +297,47 @@ function refusal(message: {
 const outOfTurn = (): ShoalError =>
   new ShoalError('malformed', JOIN, { why: 'a message came out of turn' })
 
-/** Whether everything that the inviter had when it let us in is here. */
-export const hasAll = (joined: Joined, cluster: Pick<Volume, 'vector'>): boolean =>
-  vectorIncludes(cluster.vector(), joined.vector)
+/** A join that has come into force waits for buckets as long as something comes at least so often. */
+const SILENCE_MAX_MS = 60_000
+const LOOK_EVERY_MS = 50
+
+export interface Arriving {
+  readonly environment: Environment
+  readonly cluster: () => Volume
+  /** Whether all that a connected node has of a stream is here. */
+  readonly isSettled: (node: NodeId, stream: StreamId) => boolean
+  /** How much has come so far; null when there is no point in waiting any more. */
+  readonly changes: () => number | null
+  readonly progress: (progress: Omit<JoinProgress, 'step'> & { readonly step: 'buckets' }) => void
+}
+
+/**
+ * Resolves when the cluster's rows and those of its buckets are here, as the inviter has them.
+ * @param carried the buckets that this node brought along @throws ShoalError `timeout`
+ */
+export async function bucketsArrived(
+  joined: Joined,
+  carried: ReadonlySet<StreamId>,
+  arriving: Arriving,
+): Promise<void> {
+  const { environment, cluster, isSettled, changes, progress } = arriving
+  let seen = { changes: changes(), atMs: environment.monotonicMs() }
+  for (;;) {
+    const wanted = liveBuckets(cluster()).filter(({ stream }) => !carried.has(stream))
+    const buckets = wanted.filter(({ stream }) => isSettled(joined.inviter, stream)).length
+    const count = changes()
+    progress({ step: 'buckets', operations: count ?? 0, buckets, bucketsTotal: wanted.length })
+    if (buckets === wanted.length && vectorIncludes(cluster().vector(), joined.vector)) return
+    const nowMs = environment.monotonicMs()
+    if (count !== seen.changes) seen = { changes: count, atMs: nowMs }
+    if (count === null || nowMs - seen.atMs > SILENCE_MAX_MS) {
+      throw new ShoalError('timeout', 'receive the buckets of the cluster', {
+        why: 'nothing has come for a while; this node has joined, and goes on trying',
+        next: 'See "shoal status".',
+      })
+    }
+    await new Promise<void>((resolve) => {
+      environment.after(LOOK_EVERY_MS, resolve)
+    })
+  }
+}

@@ -20,8 +20,8 @@ import type { Caller } from '../../../volume/volume.ts'
 import { unmountBelow, whyNoMounts } from '../../support/mounts.ts'
 
 const ENTRY = fileURLToPath(new URL('../../../dist/cli/entries/mount.js', import.meta.url))
-export const STREAM = '5'.repeat(32)
-export const NODE = '6'.repeat(32)
+export const STREAM: string = '5'.repeat(32)
+export const NODE: string = '6'.repeat(32)
 const STARTED_WITHIN_MS = 20_000
 const ENDED_WITHIN_MS = 20_000
 
