@@ -107,7 +107,7 @@ export class DaemonLink {
   /** A connection that is being made gets a moment. */
   async #untilConnected(): Promise<void> {
     const socket = this.#socket
-    if (this.#isConnected || socket === null) return
+    if (socket?.connecting !== true) return
     await new Promise<void>((resolve) => {
       this.#environment.after(FAREWELL_MS, resolve)
       socket.once('connect', resolve)

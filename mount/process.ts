@@ -89,6 +89,8 @@ class MountProcess {
   #isUnmounting = false
   #isDetached = false
   #isRinging = false
+  /** Timers of the environment do not keep a process alive, and a mount without a daemon has nothing else. */
+  readonly #life = new MessageChannel()
   #lastRung = 0
   #end: (status: number) => void = () => undefined
   #reached: Map<LoopToMain['type'], () => void> = new Map()
@@ -100,8 +102,12 @@ class MountProcess {
     this.#source = newSourceId(environment.randomBytes(8))
     this.#bell = new Bell(this.#bellMemory)
     this.#committed = new SharedFlag(this.#committedMemory)
+    this.#life.port1.on('message', () => undefined)
     this.ended = new Promise((resolve) => {
-      this.#end = resolve
+      this.#end = (status) => {
+        this.#life.port1.close()
+        resolve(status)
+      }
     })
     this.#link = new DaemonLink(options, environment, {
       greeting: () => this.#greeting(),

@@ -113,12 +113,29 @@ class Publisher {
     return this.#volume.publish(task.record, sealed, task.mtime, keepStaging, this.#caller).ctime
   }
 
+  /**
+   * Whether nobody can write to it any more. The kernel lets go of the file a moment after RELEASE, so a
+   * writer that is still there then is asked for again before it counts as a mapping.
+   */
   #hasNoWriter(path: string): boolean {
     const fd = openSync(path, 'r')
     try {
-      return isFreeOf(fd, 'writers')
+      for (let attempt = 1; !isFreeOf(fd, 'writers'); attempt++) {
+        if (attempt > LEASE_TRIES) return false
+        sleep(LEASE_PAUSE_MS)
+      }
+      return true
     } finally {
       closeSync(fd)
     }
   }
+}
+
+const LEASE_TRIES = 20
+const LEASE_PAUSE_MS = 1
+
+const nobody = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+
+function sleep(ms: number): void {
+  Atomics.wait(nobody, 0, 0, ms)
 }

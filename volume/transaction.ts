@@ -42,6 +42,8 @@ const APPEND = `INSERT INTO log(lseq, origin, seq, whole, source, hlc, position,
 // A log row's columns beside its two blobs, roughly: only the trim by size reads it.
 const LOG_ROW_BYTES = 48
 const CHAIN_BYTES = 16
+// Row numbers kept for one transaction: those of a batch, with room.
+const IDS_MAX = 1024
 const NO_ROWS = Buffer.alloc(0)
 
 export interface FinishedOperation {
@@ -69,6 +71,8 @@ export class Transaction {
   readonly #expected = new Set<Uid>()
   readonly #parents = new Set<number>()
   readonly #settled = new Set<number>()
+  readonly #idByUid = new Map<Uid, number>()
+  readonly #fresh = new Set<Uid>()
 
   private constructor(names: Names, self: SelfRow, source: SourceId) {
     this.names = names
@@ -127,7 +131,24 @@ export class Transaction {
   /** A fresh row id. */
   uid(): Uid {
     const { environment } = this.names
-    return newUid(environment.nowMs(), this.originId, environment.randomBytes(8))
+    const uid = newUid(environment.nowMs(), this.originId, environment.randomBytes(8))
+    this.#fresh.add(uid)
+    return uid
+  }
+
+  /** Whether the id was made in this transaction and no row of it is written yet. */
+  isFresh(uid: Uid): boolean {
+    return this.#fresh.has(uid)
+  }
+
+  /** Row numbers that were looked up or given in this transaction. */
+  rememberId(uid: Uid, id: number): void {
+    this.#fresh.delete(uid)
+    if (this.#idByUid.size < IDS_MAX) this.#idByUid.set(uid, id)
+  }
+
+  recallId(uid: Uid): number | undefined {
+    return this.#idByUid.get(uid)
   }
 
   /** The next local row number. */

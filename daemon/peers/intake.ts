@@ -19,6 +19,7 @@ import {
   KIB,
   MIB,
 } from '../../protocol/limits.ts'
+import type { Batch, End, Rows } from '../../protocol/messages/peer-control.ts'
 import { decodeRows } from '../../protocol/row-codec.ts'
 import type { Vector } from '../../protocol/rows.ts'
 import { msOfHlc } from '../../protocol/stamps.ts'
@@ -286,4 +287,15 @@ function portionOf(operations: readonly EncodedOperation[]): number {
     if (index > 0 && (bytes > PORTION_BYTES || index >= APPLY_ROWS_MAX)) return index
   }
   return operations.length
+}
+
+/** What a message of a peer's brings. */
+export function arrivalOf(from: NodeId, message: Batch | Rows | End): Arrival {
+  if (message.type === 'batch') {
+    const { origin, from: first, to, operations, vector } = message
+    return { type: 'batch', from, batch: { origin, from: first, to, operations }, vector }
+  }
+  const { pull, operations } = message
+  if (message.type === 'rows') return { type: 'page', from, pull, operations }
+  return { type: 'end', from, pull, operations, vector: message.vector }
 }

@@ -21,9 +21,9 @@ import type {
 } from '../../protocol/messages/peer-control.ts'
 import type { Vector } from '../../protocol/rows.ts'
 import type { Caller, OperationBatch } from '../../volume/volume.ts'
-import { Intake } from './intake.ts'
-import type { Arrival, Outcome, Replica } from './intake.ts'
-import { Session } from './session.ts'
+import { arrivalOf, Intake } from './intake.ts'
+import type { Outcome, Replica } from './intake.ts'
+import { outlives, Session } from './session.ts'
 import type { LocalStream, SessionEffect, Times } from './session.ts'
 
 /** Pulls from one peer at once: enough to hide a round trip each, few enough to share the socket fairly. */
@@ -264,7 +264,7 @@ export class Mesh {
   #opened(session: Session, nowMs: number): void {
     const other = this.#openByNode.get(session.peer)
     if (other !== undefined) {
-      if (this.#outlives(other, session, nowMs)) {
+      if (outlives(other, session, this.#options.self, nowMs)) {
         this.#run(session, session.close('there is another connection already'), nowMs)
         return
       }
@@ -272,17 +272,6 @@ export class Mesh {
     }
     this.#openByNode.set(session.peer, session)
     this.#options.port.opened(session)
-  }
-
-  /**
-   * Whether the older connection stays: it does when it was dialled by the node with the smaller id, and the
-   * newer one was not. Of two dialled by the same node the newer stays: who dials again has lost the older.
-   */
-  #outlives(older: Session, newer: Session, nowMs: number): boolean {
-    if (nowMs - older.heardMs > OLDER_SILENCE_MS) return false
-    const bySmaller = (session: Session): boolean =>
-      session.dialled === this.#options.self < session.peer
-    return bySmaller(older) && !bySmaller(newer)
   }
 
   #close(session: Session, why: string, park: boolean): void {
@@ -395,17 +384,4 @@ export class Mesh {
     }
     return count
   }
-}
-
-/** An older connection that was silent for more than a ping and an answer is not preferred to a new one. */
-const OLDER_SILENCE_MS = 3_000
-
-function arrivalOf(from: NodeId, message: Batch | Rows | End): Arrival {
-  if (message.type === 'batch') {
-    const { origin, from: first, to, operations, vector } = message
-    return { type: 'batch', from, batch: { origin, from: first, to, operations }, vector }
-  }
-  const { pull, operations } = message
-  if (message.type === 'rows') return { type: 'page', from, pull, operations }
-  return { type: 'end', from, pull, operations, vector: message.vector }
 }

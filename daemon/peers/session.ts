@@ -310,3 +310,17 @@ export class Session {
     return { type: 'send', message }
   }
 }
+
+/** An older connection that was silent for more than a ping and an answer is not preferred to a new one. */
+const OLDER_SILENCE_MS = 3_000
+
+/**
+ * Of two open connections with one node, whether the older stays; both sides come to the same answer. It
+ * does when it was dialled by the node with the smaller id, and the newer one was not. Of two dialled by the
+ * same node the newer stays: who dials again has lost the older.
+ */
+export function outlives(older: Session, newer: Session, self: NodeId, nowMs: number): boolean {
+  if (nowMs - older.heardMs > OLDER_SILENCE_MS) return false
+  const bySmaller = (session: Session): boolean => session.dialled === self < session.peer
+  return bySmaller(older) && !bySmaller(newer)
+}

@@ -173,12 +173,14 @@ test('other paths, other versions and plain requests end at once', async () => {
   const { host, port } = parsePeerAddress(listener.address)
   const answer = (text: string): Promise<string> =>
     new Promise((resolve) => {
-      void bare(listener, member).then((socket) => {
+      const say = async (): Promise<void> => {
+        const socket = await bare(listener, member)
         let all = ''
         socket.on('data', (data) => (all += data.toString()))
         socket.once('close', () => resolve(all))
         socket.write(text)
-      })
+      }
+      void say()
     })
   expect(await answer(UPGRADE.replace('/v1/control', '/v1/else'))).toContain('404')
   expect(await answer(UPGRADE.replace('shoal.1', 'shoal.9'))).toContain('400')

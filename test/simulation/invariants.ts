@@ -60,9 +60,10 @@ export function checkNothingLost(rows: RowSet, written: Iterable<WrittenVersion>
       throw new Error(`version ${dot.hlc}.${dot.origin} has vanished`)
     }
     const names = places.filter((place) => place.inode === inode)
+    // Pending ones are kept and counted; whether they may be pending, `checkSeenOnce` says.
     const isSeen = names.some(({ node }) => {
       const state = view.nodes.get(node)?.state
-      return state === 'shown' || state === 'shadow'
+      return state === 'shown' || state === 'shadow' || state === 'pending'
     })
     const isDeletedKnowingly = names.some(
       ({ deleted, seen }) => deleted && contextCovers(seen ?? EMPTY_CONTEXT, dot),

@@ -115,7 +115,7 @@ describe('commands', () => {
       const { status, stderr } = await other.run(['up', '--http', taken, ...ports], {
         timeoutMs: 20_000,
       })
-      expect(status).toBe(1)
+      expect([1, 4]).toContain(status)
       expect(stderr).toContain(taken)
       await other.up()
     } finally {
@@ -239,7 +239,7 @@ describe('doors', () => {
     }
     for (const method of ['PUT', 'DELETE', 'POST']) {
       const answer = await plain(`${http}/${BUCKET}/kept`, { method, body: 'x' })
-      expect([method, [403, 405].includes(answer.status)]).toEqual([method, true])
+      expect([method, answer.status]).toEqual([method, expect.toBeOneOf([403, 405])])
     }
     for (const authorization of [
       '',

@@ -111,6 +111,16 @@ export class Database {
     }
   }
 
+  /** Inserts one row; returns its row number. */
+  insert(sql: string, ...values: SqlValue[]): number {
+    const statement = this.#statement(sql)
+    try {
+      return Number(statement.run(...values).lastInsertRowid)
+    } catch (cause) {
+      throw errorOfSqlite(cause, 'write the database')
+    }
+  }
+
   /** Runs statements that are not worth caching: schema, pragmas. */
   exec(sql: string): void {
     try {

@@ -29,7 +29,8 @@ interface Numbers {
 /** @returns whether the row told something new */
 export function mergePlace(transaction: Transaction, row: PlaceRow): boolean {
   const { origins } = transaction.names
-  const current = nodeByUid(transaction.names, row.node)
+  const isFresh = transaction.isFresh(row.node)
+  const current = isFresh ? undefined : nodeByUid(transaction.names, row.node)
   if (current !== undefined && isKnown(current)) {
     const incoming = { hlc: row.hlc, origin: transaction.originId }
     if (origins.compare(current.hlc, current.origin, incoming) >= 0) return false
@@ -47,6 +48,7 @@ function numbersOf(
   current: NodeRow | undefined,
 ): Numbers {
   const id = current?.id ?? transaction.nextNode()
+  transaction.rememberId(row.node, id)
   const number = (uid: PlaceRow['group']): number | null =>
     uid === null ? null : uid === row.node ? id : idOfUid(transaction, uid)
   return {

@@ -88,11 +88,15 @@ export function uidOfId(names: Names, id: number): Uid {
 /** The row number of a uid; a placeholder is made where no row of it has come yet. */
 export function idOfUid(transaction: Transaction, uid: Uid): number {
   const { db } = transaction.names
+  const remembered = transaction.recallId(uid)
+  if (remembered !== undefined) return remembered
   const raw = bytesOfHex(uid)
   const known = db.get<{ id: number }>('SELECT id FROM node WHERE uid16 = ?', raw)
-  if (known !== undefined) return known.id
-  const id = transaction.nextNode()
-  db.run('INSERT INTO node(id, uid16, ino, kind) VALUES (?, ?, ?, -1)', id, raw, id)
+  const id = known?.id ?? transaction.nextNode()
+  if (known === undefined) {
+    db.run('INSERT INTO node(id, uid16, ino, kind) VALUES (?, ?, ?, -1)', id, raw, id)
+  }
+  transaction.rememberId(uid, id)
   return id
 }
 

@@ -67,7 +67,7 @@ CREATE TABLE log(
   hlc INT NOT NULL, position INT NOT NULL, rows BLOB NOT NULL, changes TEXT NOT NULL);
 CREATE UNIQUE INDEX log_original ON log(origin, seq) WHERE whole = 1;
 CREATE TABLE staging(
-  id INTEGER PRIMARY KEY, ino INT NOT NULL, path TEXT NOT NULL UNIQUE, closed INT NOT NULL,
+  id INTEGER PRIMARY KEY, ino INT NOT NULL, path TEXT NOT NULL, closed INT NOT NULL,
   base_hlc INT, base_origin INT, context BLOB NOT NULL, exceptions BLOB NOT NULL);
 CREATE INDEX staging_inode ON staging(ino);
 CREATE TABLE unsynced(hash BLOB PRIMARY KEY, size INT NOT NULL, format INT NOT NULL) WITHOUT ROWID;

@@ -42,6 +42,7 @@ const isCalm = (transaction: Transaction): boolean => transaction.self.anomalies
 export function prepareSlot(transaction: Transaction, parent: NodeRow, name: string): void {
   if (isCalm(transaction)) {
     transaction.trustParent(parent.id)
+    transaction.rememberId(uidOfNode(parent), parent.id)
     return
   }
   settlePath(transaction, parent.id)

@@ -7,8 +7,7 @@ import type { Birth, PlaceRow } from '../../protocol/rows.ts'
 import { timeOfHlc } from '../../protocol/stamps.ts'
 import type { SealedContent } from '../contents/content.ts'
 import { mergeRow } from '../names/merge-row.ts'
-import type { Names } from '../names/names.ts'
-import { directoryOf, nodeByUid, uidOfNode } from '../names/nodes.ts'
+import { directoryOf, uidOfNode } from '../names/nodes.ts'
 import { readNamed } from '../names/attributes.ts'
 import { prepareSlot } from '../names/settle.ts'
 import type { Transaction } from '../transaction.ts'
@@ -37,12 +36,12 @@ export function create(
       exceptions: [],
     })
   }
-  return numberOf(transaction.names, node)
+  return numberOf(transaction, node)
 }
 
 /** Makes a file that has no version yet; whoever asks records its staging in the same transaction. */
 export function createUnpublished(transaction: Transaction, slot: Slot, made: MadeNode): number {
-  return numberOf(transaction.names, makeNode(transaction, slot, made, true))
+  return numberOf(transaction, makeNode(transaction, slot, made, true))
 }
 
 function contentOf(
@@ -118,8 +117,9 @@ export function checkName(name: Name): void {
   }
 }
 
-export function numberOf(names: Names, uid: Uid): number {
-  const node = nodeByUid(names, uid)
-  if (node === undefined) throw new ShoalError('internal', 'make a node')
-  return node.id
+/** The row number of what this transaction has just made. */
+export function numberOf(transaction: Transaction, uid: Uid): number {
+  const id = transaction.recallId(uid)
+  if (id === undefined) throw new ShoalError('internal', 'make a node')
+  return id
 }

@@ -10,12 +10,12 @@ import { msOfHlc, timeOfHlc } from '../../protocol/stamps.ts'
 import { FILE } from '../names/columns.ts'
 import { readFacts, readHead, readVersion } from '../names/heads.ts'
 import { mergeRow } from '../names/merge-row.ts'
-import { nodeById, nodeByUid, nodeShownAt, ROOT, uidOfNode } from '../names/nodes.ts'
+import { nodeById, nodeShownAt, ROOT, uidOfNode } from '../names/nodes.ts'
 import type { NodeRow } from '../names/nodes.ts'
 import { prepareContent, prepareSlot } from '../names/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Condition, NewObject, PutResult, Version } from '../volume.ts'
-import { newPlace } from './create.ts'
+import { newPlace, numberOf } from './create.ts'
 import { bury, removeNode } from './remove-name.ts'
 import { clearSetId } from './set-attributes.ts'
 import { replacing, versionRow } from './version.ts'
@@ -60,7 +60,7 @@ function writeVersion(transaction: Transaction, object: NewObject, target: Targe
     }),
     ...replacing(transaction, file.ino, base),
   })
-  const ino = file.ino === 0 ? (nodeByUid(names, file.uid)?.id ?? 0) : file.ino
+  const { ino } = file
   if (target.found !== undefined) clearSetId(transaction, ino)
   const version = readVersion(names, ino, { hlc, origin: transaction.originId })
   if (version === null) throw new ShoalError('internal', 'put an object')
@@ -88,7 +88,7 @@ function fileFor(
     transaction,
     newPlace(transaction, { uid, parent: uidOfNode(parent), name: newName(name) }),
   )
-  return { uid, ino: nodeByUid(names, uid)?.id ?? 0 }
+  return { uid, ino: numberOf(transaction, uid) }
 }
 
 /** Where a key stands: its directory (null where one is missing on the way) and its last component. */
@@ -131,7 +131,7 @@ function makeImplied(
     kind: 'directory',
     implied: true,
   })
-  return nodeByUid(transaction.names, uid)
+  return nodeById(transaction.names, numberOf(transaction, uid))
 }
 
 /** RFC 9110 13.1: `*` stands for any version that is there. @throws ShoalError `precondition-failed` */

@@ -10,7 +10,8 @@ import {
 import type { AttributeRow } from '../../protocol/rows.ts'
 import type { Stamp, Time } from '../../protocol/stamps.ts'
 import { DIRECTORY } from '../names/columns.ts'
-import { attributeOwner } from '../names/attributes.ts'
+import { attributeOwner, readSet } from '../names/attributes.ts'
+import type { SetColumns } from '../names/attributes.ts'
 import { mergeRow } from '../names/merge-row.ts'
 import { bufferOf } from '../names/database.ts'
 import type { Names } from '../names/names.ts'
@@ -19,27 +20,11 @@ import type { NodeRow } from '../names/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { AttributeChange, ExtendedChange } from '../volume.ts'
 
-interface SetColumns {
-  readonly hlc: number
-  readonly mode: number | null
-  readonly uid: number | null
-  readonly gid: number | null
-  readonly atime: number | null
-  readonly atime_ns: number | null
-  readonly mtime: number | null
-  readonly mtime_ns: number | null
-  readonly for_hlc: number | null
-  readonly for_origin: number | null
-}
-
-const SET = `SELECT hlc, mode, uid, gid, atime, atime_ns, mtime, mtime_ns, for_hlc, for_origin
-  FROM attribute WHERE ino = ?`
-
 /** @throws ShoalError `not-found` */
 export function setAttributes(transaction: Transaction, ino: Ino, change: AttributeChange): void {
   const { names } = transaction
   const node = inodeOf(names, ino)
-  const set = names.db.get<SetColumns>(SET, node.id)
+  const set = readSet(names, node.id)
   const mtime = change.mtime ?? standingMtime(node, set)
   mergeRow(transaction, {
     type: 'attribute',
@@ -90,7 +75,7 @@ const headOf = (names: Names, node: NodeRow): Stamp | null =>
 export function clearSetId(transaction: Transaction, ino: number): void {
   const { names } = transaction
   const node = inodeOf(names, ino)
-  const mode = (names.db.get<SetColumns>(SET, node.id) ?? node).mode
+  const mode = (readSet(names, node.id) ?? node).mode
   if (mode === null || (mode & 0o6000) === 0) return
   setAttributes(transaction, node.id as Ino, { mode: mode & ~0o6000 })
 }

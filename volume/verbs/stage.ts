@@ -54,7 +54,7 @@ function insertStaging(
   base: Stamp | null,
 ): number {
   const facts = base === null ? null : readFacts(names, ino, base)
-  names.db.run(
+  return names.db.insert(
     INSERT,
     ino,
     path,
@@ -63,7 +63,6 @@ function insertStaging(
     blobOfContext(facts?.context ?? EMPTY_CONTEXT),
     blobOfStamps(facts?.exceptions ?? []),
   )
-  return names.db.get<{ id: number }>('SELECT id FROM staging WHERE path = ?', path)?.id ?? 0
 }
 
 /** Complete but not published yet, or opened again before it was. */

@@ -93,7 +93,8 @@ export class TestMount {
     const base = folder ?? mkdtempSync(join(tmpdir(), 'shoal-mount-'))
     const home = join(base, 'home')
     mkdirSync(join(home, 'run', 'mounts'), { recursive: true })
-    mkdirSync(join(base, 'mnt'), { recursive: true })
+    // A dead mount on it would answer ENOTCONN, so that a folder that was used before is left alone.
+    if (folder === undefined) mkdirSync(join(base, 'mnt'))
     const file = join(home, 'run', 'mounts', 'test.json')
     writeFileSync(
       file,

@@ -11,6 +11,7 @@ import type { NodeIdentity, Peers, PeersBackend } from '../../../daemon/peers/ba
 import { liveBuckets } from '../../../daemon/peers/joining/admit.ts'
 import { loadIdentity } from '../../../daemon/peers/identity.ts'
 import { startPeers } from '../../../daemon/peers/peers.ts'
+import { messageOf } from '../../../protocol/errors.ts'
 import {
   CLUSTER_STREAM,
   bytesOfText,
@@ -226,7 +227,7 @@ export class RealNode {
         this.#committed(stream)
       },
       log: ({ level, message, cause }) => {
-        this.log.push(`${level} ${message}${cause === undefined ? '' : ` (${String(cause)})`}`)
+        this.log.push(`${level} ${message}${cause === undefined ? '' : ` (${messageOf(cause)})`}`)
       },
     }
   }

@@ -76,7 +76,7 @@ export class SimulatedNode {
   }
 
   crash(): void {
-    for (const end of [...this.ends]) this.world.cut(end)
+    for (const end of this.ends) this.world.cut(end)
     this.pusher.close()
     this.volume.crash()
     this.mesh = this.#newMesh()
@@ -287,7 +287,7 @@ export class World {
 
   /** A node is gone for good, with all that only it had. */
   bury(node: SimulatedNode): void {
-    for (const end of [...node.ends]) this.cut(end)
+    for (const end of node.ends) this.cut(end)
     this.nodes.splice(this.nodes.indexOf(node), 1)
   }
 
