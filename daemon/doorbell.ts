@@ -23,10 +23,12 @@ export interface Listener {
 
 export interface DoorbellOptions {
   readonly environment: Environment
-  /** Hears of every commit on this machine: pushes to peers, refreshes what follows the cluster's rows. */
+  /** Hears of every commit on this machine: pushes to peers, follows the cluster's rows. Must not throw. */
   readonly onCommit: (stream: StreamId, lseq: Lseq) => void
   /** Streams that are open here, each with its last lseq. */
   readonly positions: () => Iterable<readonly [StreamId, Lseq]>
+  /** A look at the positions failed (a full disk, a locked database); the next tick looks again. */
+  readonly onError: (cause: unknown) => void
 }
 
 interface Waiter {
@@ -122,18 +124,27 @@ export class Doorbell {
 
   #tick(): void {
     this.#cancelTick = this.#options.environment.after(TICK_MS, () => {
-      const open = new Set<StreamId>()
-      for (const [stream, lseq] of this.#options.positions()) {
-        open.add(stream)
-        const rung = this.#rungByStream.get(stream)
-        if (rung === undefined) this.#rungByStream.set(stream, lseq)
-        else if (rung !== lseq) this.#ring(stream, lseq, null)
-      }
-      for (const stream of this.#rungByStream.keys()) {
-        if (!open.has(stream)) this.#rungByStream.delete(stream)
+      try {
+        this.#look()
+      } catch (cause) {
+        this.#options.onError(cause)
       }
       this.#tick()
     })
+  }
+
+  /** Rings for streams that moved without a bell. */
+  #look(): void {
+    const positions = [...this.#options.positions()]
+    for (const [stream, lseq] of positions) {
+      const rung = this.#rungByStream.get(stream)
+      if (rung === undefined) this.#rungByStream.set(stream, lseq)
+      else if (rung !== lseq) this.#ring(stream, lseq, null)
+    }
+    const open = new Set(positions.map(([stream]) => stream))
+    for (const stream of this.#rungByStream.keys()) {
+      if (!open.has(stream)) this.#rungByStream.delete(stream)
+    }
   }
 }
 

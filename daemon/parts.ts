@@ -84,6 +84,9 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
       if (stream === CLUSTER_STREAM) followCluster(parts)
       links.peers?.rung(stream)
     },
+    onError: (cause) => {
+      log.warning('could not look for changes', {}, cause)
+    },
     positions: () => stores.positions(),
   })
   closers.push(() => doorbell.close())
@@ -153,8 +156,17 @@ function nameCluster(stores: Stores, environment: Environment, caller: Caller): 
   volume.setConfig(new Map([[CLUSTER_KEY, encodeCluster(record)]]), caller)
 }
 
+/** As `openLiveBuckets`; what goes wrong is logged, and tried again with the next change. */
+function followCluster(parts: Parts): void {
+  try {
+    openLiveBuckets(parts)
+  } catch (cause) {
+    parts.log.error('could not follow a change of the cluster', {}, cause)
+  }
+}
+
 /** Opens the buckets that live by the cluster's rows, closes the others, removes the destroyed ones. */
-function followCluster({ stores, state, mounts, log }: Parts): void {
+function openLiveBuckets({ stores, state, mounts, log }: Parts): void {
   stores.follow(state.buckets().map(({ stream }) => stream))
   for (const stream of stores.closedBuckets()) {
     if (!state.isDestroyed(stream)) continue

@@ -23,6 +23,7 @@ export class Inodes {
   readonly rootIno: Ino
   readonly #generationByIno: Map<Ino, number> = new Map()
   readonly #namesByIno: Map<Ino, Set<string>> = new Map()
+  #lastNameless = GENERATION_STEP
 
   constructor(rootIno: Ino) {
     this.rootIno = rootIno
@@ -58,6 +59,16 @@ export class Inodes {
       if (!isInUse(this.nodeIdOf(ino))) return this.nodeIdOf(ino)
     }
     throw new Error('all generations of an inode are open at once')
+  }
+
+  /** A number for a file without rows (O_TMPFILE): from the far end, where rows never come. */
+  nextNameless(): Ino {
+    this.#lastNameless--
+    return newIno(this.#lastNameless)
+  }
+
+  isNameless(ino: Ino): boolean {
+    return ino >= this.#lastNameless
   }
 
   /** Remembers a name of a file that has several. */

@@ -22,6 +22,8 @@ const FETCH_PATIENCE_MS = 30_000
 /** Last words are given up after this long. */
 const FAREWELL_MS = 1000
 
+const noTimer = (): void => undefined
+
 export interface LinkEvents {
   /** A connection stands: what to say first, null while there is nothing to say. */
   readonly greeting: () => MountMessage | null
@@ -46,7 +48,7 @@ export class DaemonLink {
   #backoffMs = BACKOFF_MIN_MS
   #lastFetch = 0
   #isClosed = false
-  #cancelRetry: () => void = () => undefined
+  #cancelRetry: () => void = noTimer
 
   constructor(
     { home, stream }: { home: string; stream: StreamId },
@@ -171,7 +173,7 @@ export class DaemonLink {
 
   /** While the daemon is connected it decides how long; without one nobody else will answer. */
   #patience(id: number): () => void {
-    let cancel: () => void = () => undefined
+    let cancel = noTimer
     const arm = (): void => {
       cancel = this.#environment.after(FETCH_PATIENCE_MS, () => {
         if (this.#isConnected) arm()

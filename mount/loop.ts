@@ -223,6 +223,7 @@ class Loop {
       world.settler.tick()
       if (now < nextLogMs) continue
       nextLogMs = now + LOG_INTERVAL_MS
+      world.settler.showLongOpen()
       follower.follow(false)
     }
   }
@@ -284,7 +285,7 @@ class Loop {
 
   /** Nobody can release anything any more: what is open counts as closed, and what is closed is published. */
   #finish(world: World): void {
-    for (const file of [...world.files.all()]) {
+    for (const file of world.files.all()) {
       while (file.count > 0) world.files.detach(file, file.writers > 0)
       world.settler.settle(file)
     }

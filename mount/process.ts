@@ -17,6 +17,7 @@ import type { MountedDevice } from './driver/mounting.ts'
 import { log } from './errno.ts'
 import { prepareRoot } from './files/root.ts'
 import { openStores } from './files/stores.ts'
+import type { Volume } from '../volume/volume.ts'
 import type { OpenedStores } from './files/stores.ts'
 import { StagingSync } from './files/staging-sync.ts'
 import { DaemonLink } from './link.ts'
@@ -241,19 +242,30 @@ class MountProcess {
     this.#reached.get(message.type)?.()
   }
 
-  /** Everybody else on the machine reads the log when rung; at once, and then not again for a moment. */
+  /**
+   * Everybody else on the machine reads the log when rung: at once, and then not again for a moment, in
+   * which the raised flag keeps the loop from telling us of each commit.
+   */
   #ring(): void {
-    this.#committed.lower()
     if (this.#isRinging || this.#stores === null) return
-    const lseq = this.#stores.volume.lastLseq()
-    if (lseq === this.#lastRung) return
-    this.#lastRung = lseq
+    // Lowered before looking, so that what is committed meanwhile is told again.
+    this.#committed.lower()
+    if (!this.#ringOnce(this.#stores.volume)) return
+    this.#committed.raise()
     this.#isRinging = true
-    this.#link.send({ type: 'rung', bucket: this.#options.stream, lseq })
     this.#environment.after(RING_INTERVAL_MS, () => {
       this.#isRinging = false
       this.#ring()
     })
+  }
+
+  /** @returns false where nothing is new */
+  #ringOnce(volume: Volume): boolean {
+    const lseq = volume.lastLseq()
+    if (lseq === this.#lastRung) return false
+    this.#lastRung = lseq
+    this.#link.send({ type: 'rung', bucket: this.#options.stream, lseq })
+    return true
   }
 
   async #makeDurable(unique: bigint, path: string | null): Promise<void> {
@@ -306,9 +318,12 @@ class MountProcess {
   /** A thread is dead: better no mount than one that hangs everybody. */
   #fall(error: ShoalError): void {
     this.#failed(error)
-    void this.giveUp(error).then(() => {
-      this.#end(1)
-    })
+    void this.#endAfterFall(error)
+  }
+
+  async #endAfterFall(error: ShoalError): Promise<void> {
+    await this.giveUp(error)
+    this.#end(1)
   }
 
   #sayDetached(): void {

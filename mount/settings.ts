@@ -58,7 +58,8 @@ export function parseMountOptions(json: string, self: Owner): MountOptions {
  * @throws ShoalError `usage` naming the option that is not known or has no such value
  */
 export function parseSettings(options: readonly string[], self: Owner): MountSettings {
-  let settings: MountSettings = {
+  const given = options.flatMap((text) => text.split(',')).filter((option) => option !== '')
+  const defaults: MountSettings = {
     readOnly: false,
     allowOther: false,
     noAtime: false,
@@ -68,10 +69,7 @@ export function parseSettings(options: readonly string[], self: Owner): MountSet
     umask: DEFAULT_UMASK,
     passthrough: 'auto',
   }
-  for (const option of options.flatMap((text) => text.split(','))) {
-    if (option !== '') settings = { ...settings, ...parseOption(option) }
-  }
-  return settings
+  return Object.assign(defaults, ...given.map(parseOption))
 }
 
 /** Options that say what is so anyway, or are for others (mount(8), systemd). */
@@ -93,7 +91,7 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
 ])
 
 function parseOption(option: string): Partial<MountSettings> {
-  const [name = '', value] = splitOnce(option)
+  const [name, value] = splitOnce(option)
   switch (name) {
     case 'ro':
       return { readOnly: true }

@@ -12,6 +12,7 @@ import {
   mkdirSync,
   openSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -121,9 +122,14 @@ async function showPrograms({ here, there, disk }: Lab): Promise<void> {
   const who = ['-c', 'user.name=a', '-c', 'user.email=a@example.com', '-c', 'safe.directory=*']
   const git = async (folder: string, ...words: string[]): Promise<string> =>
     await must('git', ['-C', folder, ...who, ...words])
+  const origin = join(disk, 'origin')
+  await must('git', ['init', '-q', origin])
+  await must('cp', ['-r', join(root, 'docs'), join(root, 'volume'), join(root, 'dist'), origin])
+  await git(origin, 'add', '.')
+  await git(origin, 'commit', '-q', '-m', 'First')
   const start = performance.now()
-  await git(disk, 'clone', '-q', '--no-hardlinks', root, join(here.mount, 'clone'))
   const clone = join(here.mount, 'clone')
+  await git(disk, 'clone', '-q', origin, clone)
   await git(clone, 'fsck', '--strict')
   await git(clone, 'commit', '-q', '--allow-empty', '-m', 'Commit inside the mount')
   const head = await git(clone, 'rev-parse', 'HEAD')
@@ -134,6 +140,25 @@ async function showPrograms({ here, there, disk }: Lab): Promise<void> {
   await until('the commit', arrived)
   await git(copy, 'fsck', '--strict')
   stage.good('the commit is on the other machine, and fsck is clean there')
+  await showNpm(here.mount, disk)
+}
+
+async function showNpm(mount: string, disk: string): Promise<void> {
+  stage.chapter('npm install inside the mount')
+  const source = join(disk, 'tiny')
+  mkdirSync(source)
+  writeFileSync(join(source, 'package.json'), '{"name":"tiny","version":"1.0.0","bin":"index.js"}')
+  writeFileSync(join(source, 'index.js'), '#!/usr/bin/env node\nconsole.log("tiny")\n')
+  await must('npm', ['pack', '--silent', '--pack-destination', disk, source])
+  const project = join(mount, 'project')
+  mkdirSync(project)
+  writeFileSync(join(project, 'package.json'), '{"name":"project","private":true}')
+  const start = performance.now()
+  const flags = ['--offline', '--no-audit', '--no-fund', '--silent']
+  await must('npm', ['install', '--prefix', project, ...flags, join(disk, 'tiny-1.0.0.tgz')])
+  const said = await must(join(project, 'node_modules', '.bin', 'tiny'), [])
+  if (said !== 'tiny\n') throw new Error(`the installed program said: ${said}`)
+  stage.good(`installed and run in ${formatMs(performance.now() - start)}`)
 }
 
 /** @returns what it printed @throws Error with what it said */

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cleanup, detachMounts, removeFolder } from './machines/cleanup.ts'
-import { runApp } from './try/example-app.ts'
+import { runApp, stopLeftApp } from './try/example-app.ts'
 import { Machine } from './machines/machine.ts'
 import { missingForMounts } from './machines/requirements.ts'
 import { Stage, formatMs } from './try/stage.ts'
@@ -44,11 +44,17 @@ async function main(words: readonly string[]): Promise<number> {
 async function show(stage: Stage, keep: boolean): Promise<number> {
   const cleanup = new Cleanup()
   const trial = openTrial(stage, cleanup)
+  let stopped = false
   const interrupted = (): void => {
+    stopped = true
     stage.say('\nstopping ...')
     void cleanup.run().then(() => process.exit(130))
   }
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  // Nobody reads on (`npm run try | head`): as good as Ctrl-C, and nothing may be left behind.
+  process.stdout.on('error', () => {
+    if (!stopped) interrupted()
+  })
   const start = performance.now()
   try {
     await tell(trial)
@@ -58,6 +64,8 @@ async function show(stage: Stage, keep: boolean): Promise<number> {
     cleanup.forget()
     return 0
   } catch (cause) {
+    // What is being taken down fails, of course.
+    if (stopped) return 130
     stage.bad(cause instanceof Error ? cause.message : String(cause))
     for (const machine of [trial.berlin, trial.tokyo]) {
       stage.say(`\nThe end of ${machine.name}'s log:\n${machine.log()}`)
@@ -123,6 +131,7 @@ async function stopTrials(stage: Stage): Promise<number> {
   for (const folder of folders) {
     for (const name of ['berlin', 'tokyo']) {
       const machine = new Machine({ name, folder, program })
+      stopLeftApp(join(folder, name))
       if (existsSync(join(machine.home, 'run'))) await machine.shoal(['down', '--force'])
     }
     detachMounts(folder)

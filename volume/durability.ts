@@ -11,9 +11,9 @@ import { dirname } from 'node:path'
 import { bytesOfHex, hashAt, newSourceId } from '../protocol/ids.ts'
 import type { Hash, Lseq } from '../protocol/ids.ts'
 import { errorFrom } from '../protocol/errors.ts'
-import { bufferOf } from './names/database.ts'
-import { lastLseq } from './names/log.ts'
-import type { Names } from './names/names.ts'
+import { bufferOf } from './names/tables/database.ts'
+import { lastLseq } from './names/sharing/log.ts'
+import type { Names } from './names/tables/names.ts'
 import type { Writer } from './writer.ts'
 
 // Contents synced and cleared in one round; the rest waits for the next one.
@@ -91,7 +91,8 @@ export class Durability {
 
   #clear(roots: readonly Hash[]): void {
     this.#writer.transaction(NOBODY, ({ names }) => {
-      for (const root of roots) names.db.run('DELETE FROM unsynced WHERE hash = ?', bytesOfHex(root))
+      for (const root of roots)
+        names.db.run('DELETE FROM unsynced WHERE hash = ?', bytesOfHex(root))
     })
   }
 }

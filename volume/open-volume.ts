@@ -1,26 +1,27 @@
 /** The facade: every verb of `Volume`, each handed to the module that does it. Nothing is decided here. */
 import { ShoalError } from '../protocol/errors.ts'
 import { newLseq } from '../protocol/ids.ts'
+import { newIno } from '../protocol/ids.ts'
 import type { Hash, Ino, Lseq, ObjectKey, OriginId, StreamId } from '../protocol/ids.ts'
 import type { Vector } from '../protocol/rows.ts'
 import { timeOfHlc } from '../protocol/stamps.ts'
 import type { ContentReference, ContentStore, SealedContent } from './contents/content.ts'
 import type { Durability } from './durability.ts'
-import { applyBatch, applyPage, finishExchange } from './names/apply.ts'
-import type { Applier } from './names/apply.ts'
-import { readEntries, readStagings } from './names/attributes.ts'
-import { findFaults } from './names/check.ts'
-import { readConfig, readConfigs, setConfig } from './names/config.ts'
-import { bodyOf, forgetWanted, isReferred, readWanted } from './names/contents-of.ts'
-import { NamesExchange } from './names/exchange.ts'
-import { readHead } from './names/heads.ts'
-import { list } from './names/list.ts'
-import { lastLseq, readChanges, readOriginals } from './names/log.ts'
-import { keyOf, lookup, readInode, resolve } from './names/lookup.ts'
-import type { Names } from './names/names.ts'
-import { representativeOf } from './names/nodes.ts'
-import { readVector } from './names/origins.ts'
-import { withSuffixes } from './names/suffix.ts'
+import { applyBatch, applyPage, finishExchange } from './names/merge/apply.ts'
+import type { Applier } from './names/merge/apply.ts'
+import { readEntries, readStagings } from './names/looking/attributes.ts'
+import { findFaults } from './names/view/check.ts'
+import { readConfig, readConfigs, setConfig } from './names/looking/config.ts'
+import { bodyOf, forgetWanted, isReferred, readWanted } from './names/looking/contents-of.ts'
+import { NamesExchange } from './names/sharing/exchange.ts'
+import { readHead } from './names/merge/heads.ts'
+import { list } from './names/looking/list.ts'
+import { lastLseq, readChanges, readOriginals } from './names/sharing/log.ts'
+import { keyOf, lookup, readInode, resolve } from './names/looking/lookup.ts'
+import type { Names } from './names/tables/names.ts'
+import { representativeOf } from './names/tables/nodes.ts'
+import { readVector } from './names/tables/origins.ts'
+import { withSuffixes } from './names/view/suffix.ts'
 import { waitSettled } from './settled.ts'
 import type { Transaction } from './transaction.ts'
 import { maintain } from './upkeep.ts'
@@ -264,11 +265,7 @@ export class OpenVolume implements api.Volume {
     return applyPage(this.#applier(by), operations)
   }
 
-  finish(
-    operations: readonly api.EncodedOperation[],
-    theirs: Vector,
-    by: api.Caller,
-  ): api.Applied {
+  finish(operations: readonly api.EncodedOperation[], theirs: Vector, by: api.Caller): api.Applied {
     return finishExchange(this.#applier(by), operations, theirs)
   }
 
@@ -329,7 +326,7 @@ export class OpenVolume implements api.Volume {
   #inodeAfter(by: api.Caller, work: (transaction: Transaction) => number): api.Attributes {
     return this.#operate(by, (transaction) => {
       const ino = work(transaction)
-      const attributes = readInode(this.#names, ino as Ino)
+      const attributes = readInode(this.#names, newIno(ino))
       if (attributes === null) throw new ShoalError('not-found', `look at inode ${ino}`)
       return attributes
     })

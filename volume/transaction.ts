@@ -14,9 +14,9 @@ import { CLOCK_STEP_MAX_MS } from '../protocol/limits.ts'
 import type { Row } from '../protocol/rows.ts'
 import { hlcOfMs, nextHlc } from '../protocol/stamps.ts'
 import type { Hlc } from '../protocol/stamps.ts'
-import { bufferOf } from './names/database.ts'
-import type { Names } from './names/names.ts'
-import { ChangeSet } from './names/change-set.ts'
+import { bufferOf } from './names/tables/database.ts'
+import type { Names } from './names/tables/names.ts'
+import { ChangeSet } from './names/merge/change-set.ts'
 
 export interface SelfRow {
   schema: number
@@ -63,13 +63,12 @@ export class Transaction {
   /** Rows of the operation, in the order in which they were written; empty for a remote one. */
   readonly written: Row[] = []
   changes: ChangeSet = new ChangeSet()
-  /** Something was met that only the whole view can answer. */
-  viewInDoubt = false
   /** Largest stamp of the operation. */
   #largest: Hlc = 0
   #dirty = false
   readonly #expected = new Set<Uid>()
   readonly #parents = new Set<number>()
+  readonly #doubts = new Set<number>()
   readonly #settled = new Set<number>()
   readonly #idByUid = new Map<Uid, number>()
   readonly #fresh = new Set<Uid>()
@@ -117,6 +116,21 @@ export class Transaction {
 
   trustsParent(id: number): boolean {
     return this.#parents.has(id)
+  }
+
+  /** This node is shown in a way that only the view can tell. */
+  doubt(node: number): void {
+    this.#doubts.add(node)
+  }
+
+  get viewInDoubt(): boolean {
+    return this.#doubts.size > 0
+  }
+
+  takeDoubts(): number[] {
+    const doubts = [...this.#doubts]
+    this.#doubts.clear()
+    return doubts
   }
 
   /** Settling writes each node once. */
@@ -226,10 +240,7 @@ export class Transaction {
   end(): void {
     if (!this.#dirty) return
     const { origin, seq, hlc, lseq, chain, last_node, log_bytes, anomalies } = this.self
-    this.names.db.run(
-      WRITE_SELF,
-      ...[origin, seq, hlc, lseq, chain, last_node, log_bytes, anomalies],
-    )
+    this.names.db.run(WRITE_SELF, origin, seq, hlc, lseq, chain, last_node, log_bytes, anomalies)
   }
 
   #append({ whole, rows }: FinishedOperation): void {

@@ -2,8 +2,8 @@
 import { statSync } from 'node:fs'
 import { newSourceId } from '../protocol/ids.ts'
 import { WAL_MAX_BYTES } from '../protocol/limits.ts'
-import { trimLog } from './names/log.ts'
-import type { Names } from './names/names.ts'
+import { trimLog } from './names/sharing/log.ts'
+import type { Names } from './names/tables/names.ts'
 import type { WriteLock, Writer } from './writer.ts'
 
 /** A client that retries does so within minutes; a day leaves room for a night's outage. */
@@ -38,6 +38,9 @@ function databaseBytes({ db }: Names): number {
 
 function forgetRequests({ db, environment }: Names, writer: Writer): void {
   const oldest = environment.nowMs() - REQUEST_KEPT_MS
-  if (db.get('SELECT 1 FROM request WHERE made_ms < ? LIMIT 1', Math.floor(oldest)) === undefined) return
-  writer.transaction(NOBODY, () => db.run('DELETE FROM request WHERE made_ms < ?', Math.floor(oldest)))
+  if (db.get('SELECT 1 FROM request WHERE made_ms < ? LIMIT 1', Math.floor(oldest)) === undefined)
+    return
+  writer.transaction(NOBODY, () =>
+    db.run('DELETE FROM request WHERE made_ms < ?', Math.floor(oldest)),
+  )
 }

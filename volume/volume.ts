@@ -18,7 +18,7 @@ import type {
   SourceId,
   StreamId,
 } from '../protocol/ids.ts'
-import type { Kind, Operation, Vector } from '../protocol/rows.ts'
+import type { Kind, Vector } from '../protocol/rows.ts'
 import type { Hlc, Stamp, Time } from '../protocol/stamps.ts'
 import type { ContentReference, SealedContent } from './contents/content.ts'
 
@@ -352,6 +352,3 @@ export interface RecoveryReport {
   readonly dropped: number
   readonly corrupt: number
 }
-
-/** An operation decoded, for callers that look into it. */
-export type DecodedOperation = Operation

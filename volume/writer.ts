@@ -10,10 +10,10 @@ import { join } from 'node:path'
 import type { SourceId } from '../protocol/ids.ts'
 import { ShoalError } from '../protocol/errors.ts'
 import { flock, LOCK_EX, LOCK_UN } from './libc.ts'
-import type { Names } from './names/names.ts'
-import { SCHEMA_VERSION } from './names/schema.ts'
+import type { Names } from './names/tables/names.ts'
+import { SCHEMA_VERSION } from './names/tables/schema.ts'
 import { Transaction } from './transaction.ts'
-import { settleView } from './names/view.ts'
+import { settleView } from './names/view/view.ts'
 
 const LOCK_FILE = 'write.lock'
 
@@ -75,7 +75,9 @@ export class Writer {
   /** One transaction; whoever calls ends its operations (for applying several at once). */
   transaction<Result>(source: SourceId, work: (transaction: Transaction) => Result): Result {
     if (this.#writing) {
-      throw new ShoalError('internal', 'write to a volume', { why: 'a transaction is open already' })
+      throw new ShoalError('internal', 'write to a volume', {
+        why: 'a transaction is open already',
+      })
     }
     return this.#lock.hold(() => {
       this.#writing = true

@@ -2,7 +2,7 @@
  * The giving side of a bulk socket: pieces of contents, verified before they leave (rule 23), for peers
  * whose bucket names them, as far as their credit goes, what somebody waits for first.
  *
- * It runs on the daemon's main thread for now (`docs/decisions/0010-bulk-serving.md`), so each turn reads
+ * It runs on the daemon's main thread for now (`docs/decisions/0005-bulk-serving.md`), so each turn reads
  * at most `TURN_BYTES`. A peer that breaks the format, or piles up requests, loses the connection.
  */
 import type { Environment } from '../../protocol/environment.ts'

@@ -14,8 +14,16 @@ import type { Environment } from '../../protocol/environment.ts'
 import { ShoalError } from '../../protocol/errors.ts'
 import { bytesOfHex, hexOfBytes, parseClusterId } from '../../protocol/ids.ts'
 import type { ClusterId } from '../../protocol/ids.ts'
-import { bytesOf, list, literal, parse, text, tuple, whole } from '../../protocol/encoding/schema.ts'
-import { bufferOf, Database } from '../../volume/names/database.ts'
+import {
+  bytesOf,
+  list,
+  literal,
+  parse,
+  text,
+  tuple,
+  whole,
+} from '../../protocol/encoding/schema.ts'
+import { bufferOf, Database } from '../../volume/names/tables/database.ts'
 
 /** Long enough to walk to the other machine, short enough that a forgotten one is no open door. */
 export const INVITE_LIFETIME_MS = 3_600_000

@@ -113,8 +113,6 @@ export const SETXATTR_REPLACE = 2
 export const RENAME_NOREPLACE = 1
 export const RENAME_EXCHANGE = 2
 
-export const FSYNC_DATA_ONLY = 1
-
 /** Codes of notifications, in place of an error in the reply header. */
 export const NOTIFY = {
   invalidateInode: 2,
@@ -136,8 +134,7 @@ export const O_ACCESS_MODE = 3
 export const O_EXCL = 0o200
 export const O_TRUNC = 0o1000
 
-/** File type bits of a mode, stat(2). */
-export const S_IFMT = 0o170000
+/** Bits of a mode, stat(2). */
 export const S_ISUID = 0o4000
 export const S_ISGID = 0o2000
 export const S_IXGRP = 0o10

@@ -31,6 +31,8 @@ export interface KernelAttributes {
   readonly uid: number
   readonly gid: number
   readonly rdev: number
+  /** They change without the kernel's doing, so that it has to ask each time. */
+  readonly isVolatile: boolean
 }
 
 export interface KernelEntry {
@@ -94,7 +96,7 @@ export class ReplyWriter {
   }
 
   attributes(unique: bigint, attributes: KernelAttributes): boolean {
-    this.#u64(BODY, this.#validity.attributeSeconds)
+    this.#u64(BODY, this.#secondsFor(attributes))
     this.#u64(BODY + 8, 0)
     this.#attributes(BODY + 16, attributes)
     return this.#send(unique, 104)
@@ -144,11 +146,6 @@ export class ReplyWriter {
     return this.#send(unique, STATFS_BYTES)
   }
 
-  /** struct fuse_init_out; see `init.ts`. */
-  initialized(unique: bigint, body: Buffer): boolean {
-    return this.bytes(unique, body)
-  }
-
   /** Begins a listing of at most `limitBytes`. */
   listing(limitBytes: number): ListingWriter {
     return new ListingWriter(this.#buffer, this.#view, {
@@ -180,9 +177,13 @@ export class ReplyWriter {
     this.#u64(offset, nodeId)
     this.#u64(offset + 8, 0)
     this.#u64(offset + 16, this.#validity.entrySeconds)
-    this.#u64(offset + 24, this.#validity.attributeSeconds)
+    this.#u64(offset + 24, this.#secondsFor(attributes))
     this.#u64(offset + 32, 0)
     this.#attributes(offset + 40, attributes)
+  }
+
+  #secondsFor({ isVolatile }: KernelAttributes): number {
+    return isVolatile ? 0 : this.#validity.attributeSeconds
   }
 
   #opened(offset: number, { handle, flags, backingId }: OpenReply): void {

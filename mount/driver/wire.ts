@@ -10,6 +10,7 @@
 import { ShoalError } from '../../protocol/errors.ts'
 import type { Time } from '../../protocol/stamps.ts'
 
+/** struct fuse_in_header: bodies begin behind it. */
 export const HEADER_BYTES = 40
 /** struct fuse_in_header and struct fuse_write_in: where the data of a WRITE begins. */
 export const WRITE_DATA_OFFSET = 80

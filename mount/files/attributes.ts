@@ -118,6 +118,8 @@ export class AttributesView {
       uid,
       gid,
       rdev: rows.rdev,
+      // Written to through a descriptor that is another inode to the kernel (O_TMPFILE).
+      isVolatile: file !== undefined && file.holds > 0,
     }
   }
 

@@ -1,12 +1,12 @@
 /**
  * Follows the volume's log from where this mount began and turns what others changed into notifications.
- * The mount's own changes are skipped: the kernel made them itself. The cursor is in memory alone, since a
+ * The mount's own changes are skipped where the kernel made them itself. The cursor is in memory alone, since a
  * new mount begins with a kernel that has cached nothing.
  */
 import type { MessagePort } from 'node:worker_threads'
 import { newName } from '../../protocol/ids.ts'
 import type { Ino, Lseq } from '../../protocol/ids.ts'
-import type { Slot } from '../../volume/volume.ts'
+import type { LogEntry, Slot } from '../../volume/volume.ts'
 import { EPOCH_MINOR, ROOT_NODE_ID } from '../driver/constants.ts'
 import type { Notification } from '../driver/notifications.ts'
 import { showName } from '../escape.ts'
@@ -53,7 +53,9 @@ export class LogFollower {
       const notifications = page.behind
         ? this.#startAfresh()
         : notificationsOf(
-            page.entries.filter((entry) => entry.source !== caller.source),
+            page.entries.map((entry) =>
+              entry.source === caller.source ? surprises(entry) : entry,
+            ),
             this.#kernel,
           )
       this.#cursor = page.behind ? volume.lastLseq() : page.last
@@ -108,5 +110,21 @@ export class LogFollower {
     const remembered = inodes.namesOf(ino)
     if (key === null || parent === undefined) return remembered
     return [{ parent, name: newName(key.slice(key.lastIndexOf('/') + 1)) }, ...remembered]
+  }
+}
+
+/** unlink, create and rename over a name change at most two names, all of which the kernel asked for. */
+const EXPECTED_CHANGES = 2
+
+/**
+ * What the kernel cannot know of an operation of its own: a file that comes back because somebody wrote to
+ * what a peer had removed, and names that a conflict had put aside and that are free now.
+ */
+function surprises(entry: LogEntry): Pick<LogEntry, 'changes'> {
+  if (entry.changes.length > EXPECTED_CHANGES) return entry
+  return {
+    changes: entry.changes.filter(
+      ({ from, to, content }) => content && from === null && to !== null,
+    ),
   }
 }

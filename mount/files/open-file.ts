@@ -39,6 +39,8 @@ export interface Publication {
 
 /** A step of an open that has to wait its turn. */
 export interface Waiter {
+  /** The request that may be interrupted while it waits; null for those that are over soon. */
+  readonly unique: bigint | null
   readonly retry: () => void
   readonly fail: (cause: unknown) => void
 }
@@ -65,6 +67,8 @@ export class OpenFile {
   isMapped = false
   /** Its last name was removed through this mount. */
   isUnlinkedHere = false
+  /** Of a file made without a name (O_TMPFILE): the one that got its bytes when it was given a name. */
+  linked: OpenFile | null = null
   /** Another machine replaced it while it was open: the inode has a newer node id. */
   isReplaced = false
   readonly waiting: Waiter[] = []
@@ -107,6 +111,12 @@ export class OpenFile {
   /** Lets those that wait try again, in their order. */
   resume(): void {
     for (const waiter of this.waiting.splice(0)) waiter.retry()
+  }
+
+  /** Takes out the one that somebody has interrupted. */
+  takeWaiter(unique: bigint): Waiter | null {
+    const index = this.waiting.findIndex((waiter) => waiter.unique === unique)
+    return index < 0 ? null : (this.waiting.splice(index, 1)[0] ?? null)
   }
 
   /** The step that they wait for failed. */

@@ -57,8 +57,9 @@ export class OpenFiles {
     return this.#fileByNodeId.get(this.#stores.inodes.nodeIdOf(ino))
   }
 
-  all(): IterableIterator<OpenFile> {
-    return this.#fileByNodeId.values()
+  /** As they are now: settling one may remove it. */
+  all(): OpenFile[] {
+    return [...this.#fileByNodeId.values()]
   }
 
   add(file: OpenFile): void {
@@ -91,14 +92,18 @@ export class OpenFiles {
     this.#releaseBacking(file)
   }
 
-  /** Forgets the file if nobody needs it. A staging file with a row stays: somebody has to settle it. */
-  discardIfIdle(file: OpenFile): void {
-    if (file.isInUse || file.waiting.length > 0) return
-    if (file.source.kind === 'staging' && file.source.record !== null) return
-    if (this.#fileByNodeId.get(file.nodeId) !== file) return
+  /**
+   * Forgets the file if nobody needs it. A staging file with a row stays: somebody has to settle it.
+   * @returns whether it was forgotten
+   */
+  discardIfIdle(file: OpenFile): boolean {
+    if (file.isInUse || file.waiting.length > 0) return false
+    if (file.source.kind === 'staging' && file.source.record !== null) return false
+    if (this.#fileByNodeId.get(file.nodeId) !== file) return false
     this.#fileByNodeId.delete(file.nodeId)
     file.close()
-    if (file.source.kind === 'staging') this.retire(file.source)
+    if (file.source.kind === 'staging' && file.linked === null) this.retire(file.source)
+    return true
   }
 
   /** The staging file has become the stored content, and readers may still be attached. */

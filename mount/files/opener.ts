@@ -18,6 +18,8 @@ import type { OpenFiles, Stores } from './open-files.ts'
 import type { Settler } from './settler.ts'
 
 export interface Continuation {
+  /** The request that waits. */
+  readonly unique: bigint
   /** The file is as wished, and stays so until this returns; whoever keeps it open attaches. */
   readonly ready: (file: OpenFile, mode: 'cached' | 'pass') => void
   readonly failed: (cause: unknown) => void
@@ -49,10 +51,14 @@ export class Opener {
     if (file !== null && !file.isInUse) this.#settler.settle(file)
   }
 
-  /** A file that was not there: its row and its staging file in one transaction (rule 16). */
-  create(slot: Slot, made: MadeNode): OpenFile {
+  /**
+   * A file that was not there: its row and its staging file in one transaction (rule 16).
+   * @param bytes a staging file that is there already (it was written without a name)
+   * @returns null where the name is taken
+   */
+  create(slot: Slot, made: MadeNode, bytes?: string): OpenFile | null {
     const { volume, caller, inodes } = this.#stores
-    const path = this.#files.takeStaging()
+    const path = bytes ?? this.#files.takeStaging()
     try {
       const rows = volume.createStaged(slot, made, path, caller)
       const source = openStaging(path, rows.staging, rows.mtime)
@@ -60,7 +66,8 @@ export class Opener {
       this.#files.add(file)
       return file
     } catch (cause) {
-      this.#files.retire({ path })
+      if (bytes === undefined) this.#files.retire({ path })
+      if (cause instanceof ShoalError && cause.code === 'exists') return null
       throw cause
     }
   }
@@ -70,6 +77,16 @@ export class Opener {
     if (this.#files.abilities(file).passthrough) return 'pass'
     if (writesBytes) makeWritable(file.staging, true)
     return 'cached'
+  }
+
+  /** Somebody does not want to wait any longer. What was begun goes on for the next one. */
+  interrupt(unique: bigint): void {
+    for (const file of this.#files.all()) {
+      const waiter = file.takeWaiter(unique)
+      if (waiter === null) continue
+      waiter.fail(new KernelError(constants.errno.EINTR, 'interrupted'))
+      return
+    }
   }
 
   /** A content has come, or will not. */
@@ -97,6 +114,7 @@ export class Opener {
       }
       if (this.#take(file, step)) continue
       file.waiting.push({
+        unique: then.unique,
         retry: () => {
           this.open(file.nodeId, wish, then)
         },

@@ -14,6 +14,7 @@ import type { Time } from '../../protocol/stamps.ts'
 import { KernelError } from '../errno.ts'
 import { planSettlement } from '../handles.ts'
 import type { PublisherResult } from '../messages.ts'
+import { LongOpenFiles } from './long-open.ts'
 import { holdRenamed, makeWritable, readSource } from './open-file.ts'
 import type { OpenFile, StagingSource } from './open-file.ts'
 import type { OpenFiles, Stores } from './open-files.ts'
@@ -24,6 +25,8 @@ const GRACE_MS = 100
 /** A file that could not be published is tried again after this long, then twice, and so on. */
 const RETRY_MIN_MS = 250
 const RETRY_MAX_MS = 30_000
+
+const nothing = (): void => undefined
 
 interface Retry {
   dueMs: number
@@ -37,6 +40,7 @@ export class Settler {
   /** Flushed and not yet released: when their grace ends. */
   readonly #graceByFile: Map<OpenFile, number> = new Map()
   readonly #retryByFile: Map<OpenFile, Retry> = new Map()
+  readonly #longOpen = new LongOpenFiles()
 
   constructor(stores: Stores, files: OpenFiles, environment: Environment) {
     this.#stores = stores
@@ -85,7 +89,10 @@ export class Settler {
         this.#trySettling(file, file.source)
       }
     }
-    this.#files.discardIfIdle(file)
+    if (this.#files.discardIfIdle(file) && file.linked !== null) {
+      file.linked.holds--
+      this.settle(file.linked)
+    }
   }
 
   /** Whether nothing is being committed. */
@@ -119,13 +126,13 @@ export class Settler {
       file.publication === null
         ? file.source.record?.state === 'closed'
         : !file.publication.snapshot
-    if (isPending) file.waiting.push({ retry, fail: retry })
+    if (isPending) file.waiting.push({ unique: null, retry, fail: retry })
     return isPending
   }
 
   /** Publishes a copy of what is in a file that is still open. `done` is called however it ends. */
   snapshot(file: OpenFile, done: () => void): void {
-    file.waiting.push({ retry: done, fail: done })
+    file.waiting.push({ unique: null, retry: done, fail: done })
     if (file.publication === null) this.#publish(file, file.staging, true)
   }
 
@@ -145,6 +152,20 @@ export class Settler {
     this.#retryByFile.delete(file)
     if (file.source.kind === 'staging') this.#dropRecord(file.source)
     this.settle(file)
+  }
+
+  /** FSYNC of a file that stays open: recovery finds it, and others get to see it one day (rule 16). */
+  noteSync(file: OpenFile, staging: StagingSource): void {
+    staging.clock.refresh(staging.fd)
+    if (staging.clock.isChanged) this.record(file, staging)
+    this.#longOpen.noteSync(file, this.#environment.monotonicMs())
+  }
+
+  /** Shows others what has been open for long; to be called every second. */
+  showLongOpen(): void {
+    for (const file of this.#longOpen.due(this.#environment.monotonicMs())) {
+      this.snapshot(file, nothing)
+    }
   }
 
   /** Ends graces, retries what failed. */
@@ -226,12 +247,11 @@ export class Settler {
 
   /** What stat(2) shows before a publication stamps the inode. */
   #ctimeOf(file: OpenFile, { clock }: StagingSource): Time {
-    const rows = this.#stores.volume.attributes(file.ino) ?? file.seen
-    return laterTime(this.#stores.times.shown(file.ino, rows.ctime), clock.ctime)
+    return laterTime(this.#stores.times.shown(file.ino, file.seen.ctime), clock.ctime)
   }
 
   #markClosed(file: OpenFile, staging: StagingSource): void {
-    this.record(file, staging)
+    if (staging.record === null) this.record(file, staging)
     const { record } = staging
     if (record === null || record.state === 'closed') return
     this.#stores.volume.markClosed(record, this.#stores.caller)

@@ -49,6 +49,7 @@ export function setAttributes(request: RequestReader, world: World): void {
     wanted.nodeId,
     { write: true, truncate: wanted.size === 0 },
     {
+      unique: wanted.unique,
       ready: (file) => {
         resize(file, wanted, world)
       },
@@ -80,7 +81,8 @@ function apply(wanted: Wanted, world: World): void {
   if (rows.links === 0) {
     world.view.changeGhost(wanted.nodeId, change)
   } else if (Object.keys(change).length > 0) {
-    world.volume.setAttributes(rows.ino, change, world.caller)
+    const changed = world.volume.setAttributes(rows.ino, change, world.caller)
+    if (file !== undefined) file.seen = changed
   }
   if (change.mtime !== undefined && file?.source.kind === 'staging') {
     file.source.clock.setTime(file.source.fd, change.mtime)

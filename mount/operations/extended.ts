@@ -32,8 +32,7 @@ const COMPUTED: ReadonlyMap<string, Compute> = new Map<string, Compute>([
 
 export function getExtended(request: RequestReader, world: World): void {
   const name = request.text(48)
-  const rows = world.view.rows(request.nodeId)
-  const value = valueOf(rows, name, world)
+  const value = valueOf(request.nodeId, name, world)
   if (value === null) throw new KernelError(constants.errno.ENODATA, 'no such attribute')
   sized(request, world, value)
 }
@@ -80,14 +79,15 @@ export function removeExtended(request: RequestReader, world: World): void {
   world.replies.empty(request.unique)
 }
 
-function valueOf(rows: Attributes, name: string, world: World): Buffer | null {
+function valueOf(nodeId: number, name: string, world: World): Buffer | null {
   const compute = COMPUTED.get(name)
   if (compute !== undefined) {
+    const rows = world.view.rows(nodeId)
     const value = rows.kind === 'file' ? compute(rows, world) : null
     return value === null ? null : Buffer.from(value)
   }
   if (!STORED.test(name)) throw new ShoalError('unsupported', `read attribute "${name}"`)
-  return rows.links === 0 ? null : world.volume.extendedValue(rows.ino, name)
+  return world.volume.extendedValue(world.inodes.inoOf(nodeId), name)
 }
 
 function checkStored(name: string): void {

@@ -13,7 +13,7 @@ import type { RequestReader } from '../driver/wire.ts'
 import { KernelError } from '../errno.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import { killPrivileges } from './attributes.ts'
-import { find, slotOf } from './lookup.ts'
+import { findExisting, slotOf } from './lookup.ts'
 import { livingDirectory } from './making.ts'
 import type { FileHandle, World } from './world.ts'
 
@@ -37,14 +37,14 @@ export function create(request: RequestReader, world: World): void {
   const flags = request.u32(40)
   const mode = request.u32(44)
   const name = request.text(56)
-  const existing = find(world, nodeId, name)
-  if (existing !== null) {
-    openExisting(request, world, existing.rows)
-    return
-  }
+  const slot = slotOf(world, nodeId, name)
   const parent = livingDirectory(world, nodeId)
   const made = world.view.made(parent, request, { kind: 'file', mode })
-  const file = world.opener.create(slotOf(world, nodeId, name), made)
+  const file = world.opener.create(slot, made)
+  if (file === null) {
+    openExisting(request, world, findExisting(world, nodeId, name).rows)
+    return
+  }
   // Who creates counts as a writer, whatever the access: an empty file is published when it closes.
   attachNew(world, file, { unique, writesBytes: (flags & O_ACCESS_MODE) !== 0 })
 }
@@ -78,6 +78,7 @@ function startOpening(world: World, opening: Opening): void {
     opening.nodeId,
     { write: opening.writes, truncate: opening.truncates },
     {
+      unique: opening.unique,
       ready: (file, mode) => {
         if (opening.killsPrivileges) killPrivileges(opening.nodeId, world)
         const handle: FileHandle = { kind: 'file', file, writes: opening.writes, isFlushed: false }
@@ -99,7 +100,8 @@ function startOpening(world: World, opening: Opening): void {
   )
 }
 
-function attachNew(
+/** Answers who made a file, and has it open. */
+export function attachNew(
   world: World,
   file: OpenFile,
   { unique, writesBytes }: { unique: bigint; writesBytes: boolean },

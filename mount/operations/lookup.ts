@@ -6,6 +6,7 @@ import type { Ino, Name } from '../../protocol/ids.ts'
 import { NAME_MAX_BYTES } from '../../protocol/limits.ts'
 import type { Attributes, Slot } from '../../volume/volume.ts'
 import type { KernelEntry } from '../driver/replies.ts'
+import { HEADER_BYTES } from '../driver/wire.ts'
 import type { RequestReader } from '../driver/wire.ts'
 import { KernelError } from '../errno.ts'
 import { isShortened, readShownName, showName } from '../escape.ts'
@@ -16,13 +17,11 @@ const SCAN_PAGE = 256
 
 export function lookup(request: RequestReader, world: World): void {
   const { unique } = request
-  const shown = request.text(HEADER)
+  const shown = request.text(HEADER_BYTES)
   const found = find(world, request.nodeId, shown)
   if (found === null) world.replies.noEntry(unique)
   else world.replies.entry(unique, entryFor(world, found.slot, found.rows))
 }
-
-const HEADER = 40
 
 export interface Found {
   readonly slot: Slot

@@ -10,6 +10,7 @@ import { KernelError } from '../errno.ts'
 import type { OpenFile } from '../files/open-file.ts'
 import { entryFor, find, findExisting, slotOf } from './lookup.ts'
 import { livingDirectory } from './making.ts'
+import { giveName } from './nameless.ts'
 import type { World } from './world.ts'
 
 export function unlink(request: RequestReader, world: World): void {
@@ -128,6 +129,12 @@ export function link(request: RequestReader, world: World): void {
   const name = request.text(48)
   const attempt = (): void => {
     const file = world.files.get(targetNodeId)
+    if (file !== undefined && world.inodes.isNameless(file.ino)) {
+      livingDirectory(world, nodeId)
+      const slot = slotOf(world, nodeId, name)
+      world.replies.entry(unique, entryFor(world, slot, giveName(world, file, slot)))
+      return
+    }
     const isDeferred =
       file !== undefined &&
       world.settler.defers(file, () => {
@@ -137,6 +144,7 @@ export function link(request: RequestReader, world: World): void {
     livingDirectory(world, nodeId)
     const slot = slotOf(world, nodeId, name)
     const rows = world.volume.link(world.inodes.inoOf(targetNodeId), slot, world.caller)
+    if (file !== undefined) file.seen = rows
     world.replies.entry(unique, entryFor(world, slot, rows))
   }
   attempt()
@@ -163,7 +171,10 @@ function isCommitting(world: World, rows: Attributes, again: () => void): boolea
   return !world.settler.canCallOff(file) && world.settler.defers(file, again)
 }
 
+/** What happened to an open file's names shows in its ctime. */
 function remember(world: World, rows: Attributes, slot: Slot): void {
+  const file = world.files.ofIno(rows.ino)
+  if (file !== undefined) file.seen = world.volume.attributes(rows.ino) ?? file.seen
   if (rows.kind === 'file' && rows.links > 1) world.inodes.remember(rows.ino, slot)
 }
 

@@ -10,14 +10,13 @@ import type { World } from './world.ts'
 export function sync(request: RequestReader, world: World): void {
   const { unique } = request
   const file = fileOf(world, request.u64(40))
-  if (file.isUnlinkedHere || file.source.kind !== 'staging') {
+  if (file.source.kind !== 'staging') {
     world.tellMain({ type: 'sync', unique, path: null })
     return
   }
-  const { source } = file
-  source.clock.refresh(source.fd)
-  if (source.clock.isChanged) world.settler.record(file, source)
-  world.tellMain({ type: 'sync', unique, path: source.path })
+  // What has no name has no row either.
+  if (!file.isUnlinkedHere) world.settler.noteSync(file, file.source)
+  world.tellMain({ type: 'sync', unique, path: file.source.path })
 }
 
 export function syncDirectory(request: RequestReader, world: World): void {

@@ -15,6 +15,7 @@ import { getExtended, listExtended, removeExtended, setExtended } from './extend
 import { create, flush, open, release } from './files.ts'
 import { lookup } from './lookup.ts'
 import { makeDirectory, makeNode, makeSymlink, readLink } from './making.ts'
+import { makeNameless } from './nameless.ts'
 import { link, removeDirectory, rename, renameWithFlags, unlink } from './names.ts'
 import { sync, syncDirectory } from './sync.ts'
 import type { Operation, World } from './world.ts'
@@ -23,7 +24,7 @@ export const OPERATION_BY_OPCODE: ReadonlyMap<number, Operation> = new Map<numbe
   [OPCODE.lookup, lookup],
   [OPCODE.forget, ignore],
   [OPCODE.batchForget, ignore],
-  [OPCODE.interrupt, ignore],
+  [OPCODE.interrupt, interrupt],
   [OPCODE.notifyReply, ignore],
   [OPCODE.getattr, getAttributes],
   [OPCODE.setattr, setAttributes],
@@ -37,6 +38,7 @@ export const OPERATION_BY_OPCODE: ReadonlyMap<number, Operation> = new Map<numbe
   [OPCODE.rename2, renameWithFlags],
   [OPCODE.link, link],
   [OPCODE.create, create],
+  [OPCODE.tmpfile, makeNameless],
   [OPCODE.open, open],
   [OPCODE.flush, flush],
   [OPCODE.release, release],
@@ -84,6 +86,11 @@ export const MUTATING: ReadonlySet<number> = new Set([
 /** Node ids are rows, so nothing is kept that FORGET could free. */
 function ignore(): void {
   // no reply either
+}
+
+/** Only an open that waits for bytes is worth it; all else is over before this comes. */
+function interrupt(request: RequestReader, world: World): void {
+  world.opener.interrupt(request.raw64(40))
 }
 
 function acknowledge(request: RequestReader, world: World): void {

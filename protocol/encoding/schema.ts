@@ -79,15 +79,6 @@ export function leading(items: readonly Schema<unknown>[]): Schema<unknown> {
   return v.tuple(items)
 }
 
-/** A map from texts to items, at most `max` of them. */
-export const mapOf = <Output>(item: Schema<Output>, max: number): Schema<Map<string, Output>> =>
-  v.pipe(
-    v.map(text(KEY_MAX_UNITS), item),
-    v.check((value) => value.size <= max, `at most ${max} entries are wanted`),
-  )
-// Field names and header names: none of ours comes near.
-const KEY_MAX_UNITS = 256
-
 type Fields = Readonly<Record<string, Schema<unknown>>>
 type ParsedFields<F extends Fields> = { readonly [Key in keyof F]: Parsed<F[Key]> }
 

@@ -117,6 +117,7 @@ export interface AnswerByType {
   readonly unmount: { readonly directory: string }
   readonly mounts: { readonly mounts: readonly MountSummary[] }
   readonly rename: { readonly from: string; readonly to: string }
+  readonly 'remove-folders': { readonly removed: number }
   readonly url: { readonly url: string }
   readonly invite: {
     readonly token: string
@@ -208,6 +209,7 @@ const ANSWER_SCHEMAS: { readonly [Type in RequestType]: Schema<AnswerByType[Type
   unmount: object({ directory: sentence }),
   mounts: object({ mounts }),
   rename: object({ from: sentence, to: sentence }),
+  'remove-folders': object({ removed: whole() }),
   url: object({ url: sentence }),
   invite: object({ token: sentence, expiresMs: finite(), warning: nullable(sentence) }),
   join: object({ cluster: label, buckets: whole(), members: whole() }),

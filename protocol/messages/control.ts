@@ -89,6 +89,8 @@ export interface RequestByType {
   readonly unmount: { readonly directory: string; readonly force: boolean }
   readonly mounts: NoFields
   readonly rename: { readonly bucket: BucketName; readonly from: string; readonly to: string }
+  /** Takes away the empty folders below a prefix (byte string ending in '/', or '' for the bucket). */
+  readonly 'remove-folders': { readonly bucket: BucketName; readonly prefix: string }
   readonly url: {
     readonly bucket: BucketName
     readonly key: string
@@ -122,6 +124,7 @@ export const REQUEST_SCHEMAS: { readonly [Type in RequestType]: Schema<RequestBy
   unmount: object({ directory: path, force: flag() }),
   mounts: object({}),
   rename: object({ bucket, from: key, to: key }),
+  'remove-folders': object({ bucket, prefix: key }),
   url: object({
     bucket,
     key,

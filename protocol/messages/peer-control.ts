@@ -11,9 +11,6 @@ import type { Vector } from '../rows.ts'
 
 /** Version of the wire: the first element of every message, and what HELLO says. */
 export const PEER_PROTOCOL = 1
-/** The subprotocol of every peer socket. */
-export const PEER_SUBPROTOCOL = 'shoal.1'
-
 /** An operation with its rows as `encodeRows` made them. */
 export interface EncodedOperation {
   readonly origin: OriginId

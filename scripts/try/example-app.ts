@@ -3,18 +3,27 @@
  * prints it on that machine.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, symlinkSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { formWithFile, get } from './fetching.ts'
 import { makePicture } from './picture.ts'
 import { formatBytes, formatMs } from './stage.ts'
 import { APP, type Trial, arrival } from './trial.ts'
-import type { Machine } from '../machines/machine.ts'
+import { type Machine, sleep } from '../machines/machine.ts'
 
 /** Sides of 1,600 pixels make about 3 MB. */
 const PICTURE_SIDE = 1600
 /** Node starts in a fraction of this. */
 const START_TIMEOUT_MS = 20_000
+const APP_PID = 'app.pid'
 
 export interface RunningApp {
   readonly address: string
@@ -38,8 +47,12 @@ export async function startApp(
     const at = line.indexOf('=')
     return at > 0 ? [[line.slice(0, at), line.slice(at + 1)]] : []
   })
+  const logPath = join(folder, 'app.log')
+  const log = openSync(logPath, 'w')
+  // A group of its own, and a file for its words: with --keep it outlives the trial.
   const child = spawn(process.execPath, [join(root, 'examples', 'express', 'app.js')], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    stdio: ['ignore', log, log],
     env: {
       PATH: process.env['PATH'],
       NODE_PATH: packages,
@@ -47,30 +60,39 @@ export async function startApp(
       ...Object.fromEntries(printed),
     },
   })
-  const said = { output: '', errors: '' }
-  child.stdout.setEncoding('utf8')
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said.errors += text
-  })
-  const address = await new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(reject, START_TIMEOUT_MS, new Error('the app does not answer'))
-    child.stdout.on('data', (text: string) => {
-      said.output += text
-      const found = /listening on (http:\S+)/.exec(said.output)?.[1]
-      if (found === undefined) return
-      clearTimeout(timer)
-      resolve(found)
-    })
-    child.once('exit', () => {
-      clearTimeout(timer)
-      reject(new Error(`the app ended:\n${said.errors}`))
-    })
-  })
+  closeSync(log)
+  child.unref()
+  writeFileSync(join(folder, APP_PID), String(child.pid))
+  const address = await waitForAddress(logPath, () => child.exitCode !== null)
   return {
     address,
     stop() {
       child.kill('SIGKILL')
     },
+  }
+}
+
+async function waitForAddress(logPath: string, ended: () => boolean): Promise<string> {
+  const start = performance.now()
+  for (;;) {
+    const said = readFileSync(logPath, 'utf8')
+    const found = /listening on (http:\S+)/.exec(said)?.[1]
+    if (found !== undefined) return found
+    if (ended()) throw new Error(`the app ended:\n${said}`)
+    if (performance.now() - start > START_TIMEOUT_MS) throw new Error('the app does not answer')
+    await sleep(20)
+  }
+}
+
+/** Stops an app that an earlier trial left in its folder, if it is still that one. */
+export function stopLeftApp(folder: string): void {
+  try {
+    const pid = Number(readFileSync(join(folder, APP_PID), 'utf8'))
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+    if (pid > 1 && command.includes(join('examples', 'express', 'app.js')))
+      process.kill(pid, 'SIGKILL')
+  } catch {
+    // There is none, or it has ended by itself.
   }
 }
 

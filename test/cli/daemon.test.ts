@@ -50,6 +50,14 @@ describe('without a daemon', () => {
     expect(await run('mount', 'photos', '/tmp', '-o', 'bogus')).toMatchObject({ status: 2 })
   })
 
+  it('takes --home before and behind the command', async () => {
+    const elsewhere = join(home, 'elsewhere')
+    const before = await run('--home', elsewhere, 'buckets')
+    const behind = await run('buckets', '--home', elsewhere)
+    expect(before.stderr).toContain(`find the daemon of ${elsewhere}:`)
+    expect(behind).toEqual(before)
+  })
+
   it('prints version and settings', async () => {
     expect((await run('version')).stdout).toMatch(/^shoal \d+\.\d+\.\d+ \(Node \d/)
     const { stdout } = await runProgram(['config', '--json'], {

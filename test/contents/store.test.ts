@@ -1,9 +1,10 @@
 /** The store: publishing, durability, verified reads, quarantine, copies, inversion, collection. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import * as fs from 'node:fs'
+import fsModule, * as fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { INLINE_MAX_BYTES, PIECE_BYTES } from '../../protocol/limits.ts'
 import type { HeldContent, StagingFile } from '../../volume/contents/content.ts'
 import { copyFile } from '../../volume/contents/copy.ts'
@@ -68,6 +69,20 @@ describe('publishing', () => {
     keep(store, sampleBytes(10_000))
     expect(fs.statSync(store.path(first.hash)).ino).not.toBe(ino)
     expect(store.verify(first)).toBe(true)
+  })
+
+  test('bytes that are on disk are never replaced by bytes that are not', () => {
+    const store = openStore()
+    const sync = vi.spyOn(fsModule, 'fdatasyncSync')
+    syncBuiltinESMExports()
+    atEnd(() => {
+      sync.mockRestore()
+      syncBuiltinESMExports()
+    })
+    keep(store, sampleBytes(10_000))
+    expect(sync).toHaveBeenCalledTimes(0) // nothing was there: the first promise comes with `sync`
+    keep(store, sampleBytes(10_000))
+    expect(sync).toHaveBeenCalledTimes(1)
   })
 
   test('a bad copy is replaced by a good one', () => {

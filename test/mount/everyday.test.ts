@@ -229,7 +229,7 @@ print(rename2(a, b, 2), rename2(a, b, 1), rename2(a, b, 4))`
   it('lists directories of thousands while names come and go', () => {
     fs.mkdirSync(at('many'))
     const names = Array.from(
-      { length: 3000 },
+      { length: 1200 },
       (_, index) => `name-${index}-${'n'.repeat(index % 40)}`,
     )
     for (const name of names) fs.writeFileSync(at('many', name), '')
@@ -295,6 +295,32 @@ os.close(fd)`
     fs.writeFileSync(raw, 'bytes')
     const listed = fs.readdirSync(mount.directory, { encoding: 'buffer' })
     expect(listed.some((name) => name.equals(Buffer.from([0xff, 0xfe, 0x80])))).toBe(true)
+  })
+
+  it('makes files without a name, and gives them one', () => {
+    const code = `
+import ctypes, os
+libc = ctypes.CDLL(None)
+d = ${JSON.stringify('DIRECTORY')}
+lost = os.open(d, os.O_TMPFILE | os.O_RDWR, 0o640)
+os.write(lost, b'gone with the last descriptor')
+print(os.pread(lost, 4, 0), os.fstat(lost).st_nlink)
+os.close(lost)
+for size in (100, 200000):
+    fd = os.open(d, os.O_TMPFILE | os.O_WRONLY, 0o640)
+    os.write(fd, b'x' * size)
+    os.fsync(fd)
+    assert libc.linkat(-100, f'/proc/self/fd/{fd}'.encode(), -100, f'{d}/named-{size}'.encode(), 0x400) == 0
+    os.write(fd, b'more')
+    os.close(fd)`.replace('DIRECTORY', mount.directory)
+    const { stdout, stderr } = spawnSync('python3', ['-c', code], { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    expect(stdout.trim()).toBe("b'gone' 0")
+    for (const size of [100, 200_000]) {
+      expect(fs.readFileSync(at(`named-${size}`), 'utf8').slice(-5)).toBe('xmore')
+      expect(fs.statSync(at(`named-${size}`)).size).toBe(size + 4)
+      expect(fs.statSync(at(`named-${size}`)).mode & 0o777).toBe(0o640)
+    }
   })
 
   it('shows the space of the disk', () => {

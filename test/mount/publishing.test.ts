@@ -85,12 +85,8 @@ describe.skipIf(skip).each(['auto', 'off'])('publishing with passthrough=%s', (p
     await other.volume.settled('final', 5000)
     const script = `for i in $(seq 30); do head -c 300000 /dev/zero > ${at('temporary')}; mv ${at('temporary')} ${at('final')}; done`
     const writer = spawn('sh', ['-c', script])
-    let isOver = false
-    writer.once('exit', () => {
-      isOver = true
-    })
     const lengths = new Set<number | undefined>()
-    while (!isOver) {
+    while (writer.exitCode === null) {
       lengths.add(content('final')?.length)
       await pause(1)
     }
@@ -168,11 +164,16 @@ sys.stdin.readline()`
   })
 })
 
+/** Waits for a line; what comes in one piece or in several. */
 async function said(child: { stdout: NodeJS.ReadableStream }, word: string): Promise<void> {
   await new Promise<void>((resolve) => {
-    child.stdout.once('data', (bytes: Buffer) => {
-      expect(bytes.toString().trim()).toBe(word)
+    let text = ''
+    const listen = (bytes: Buffer): void => {
+      text += bytes.toString()
+      if (!text.includes(`${word}\n`)) return
+      child.stdout.off('data', listen)
       resolve()
-    })
+    }
+    child.stdout.on('data', listen)
   })
 }

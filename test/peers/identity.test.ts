@@ -1,3 +1,4 @@
+/** The identity of a node: made once, kept, and never mixed up with another. */
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -7,14 +7,17 @@ import { contextCovers, EMPTY_CONTEXT } from '../../protocol/vector.ts'
 import type { Uid } from '../../protocol/ids.ts'
 import type { View } from '../../protocol/view/view.ts'
 import type { WrittenVersion } from './replica.ts'
-import type { RowSet } from './row-set.ts'
+import type { RowSet, Written } from './row-set.ts'
 
 /**
- * @param isLost whether a directory's row went down with the machine that wrote it: what hangs from that one
- * is pending for good
+ * @param isIncluded whether an operation's rows and all that they rest on are here. Others may be pending: rows
+ * of machines that died before they had told everything
  * @throws Error that says what is seen twice, or not at all
  */
-export function checkSeenOnce(rows: RowSet, isLost: (node: Uid) => boolean = () => false): void {
+export function checkSeenOnce(
+  rows: RowSet,
+  isIncluded: (written: Written) => boolean = () => true,
+): void {
   const view = rows.view()
   const seen = new Set<string>()
   for (const [directory, entries] of view.entries) {
@@ -29,7 +32,7 @@ export function checkSeenOnce(rows: RowSet, isLost: (node: Uid) => boolean = () 
     }
   }
   for (const { node, state } of view.nodes.values()) {
-    if (state === 'pending' && !isLost(unknownAbove(view, node))) {
+    if (state === 'pending' && chainAbove(rows, view, node).every(isIncluded)) {
       throw new Error(`node ${node} is pending, and all rows are here`)
     }
     if ((state === 'shown' || state === 'shadow') !== seen.has(node)) {
@@ -38,13 +41,16 @@ export function checkSeenOnce(rows: RowSet, isLost: (node: Uid) => boolean = () 
   }
 }
 
-/** The directory that a pending node hangs from and that is not known. */
-function unknownAbove(view: View, pending: Uid): Uid {
+/** The place rows from a pending node up to the last known directory above it. */
+function chainAbove(rows: RowSet, view: View, pending: Uid): Written[] {
+  const chain: Written[] = []
   let node = pending
-  for (let above = view.nodes.get(node); above !== undefined; above = view.nodes.get(node)) {
-    node = above.place.parent
+  for (let seen = view.nodes.get(node); seen !== undefined; seen = view.nodes.get(node)) {
+    const written = rows.placeWritten(node)
+    if (written !== null) chain.push(written)
+    node = seen.place.parent
   }
-  return node
+  return chain
 }
 
 /** @throws Error that names a version that nobody replaced or deleted knowingly, and that nobody can reach */

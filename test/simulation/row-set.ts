@@ -88,8 +88,12 @@ export class RowSet {
     return (this.#arrivals.get(written) ?? 0) > position
   }
 
+  placeWritten(node: Uid): Written | null {
+    return this.#registers.get(`p${node}`) ?? null
+  }
+
   place(node: Uid): PlaceRow | null {
-    const row = this.#registers.get(`p${node}`)?.row
+    const row = this.placeWritten(node)?.row
     return row?.type === 'place' ? row : null
   }
 

@@ -26,7 +26,7 @@ export const hashOf = (bytes: Uint8Array): Hash =>
 
 export class FakeContents implements ContentStore {
   readonly #home: string
-  readonly synced = new Set<Hash>()
+  readonly synced: Set<Hash> = new Set()
   /** Hashes in the order in which they were synced. */
   readonly syncs: Hash[] = []
   /** What happened, in order: for tests of the order of durable writes. */
@@ -69,7 +69,14 @@ export class FakeContents implements ContentStore {
   seal(file: StagingFile): SealedContent {
     const bytes = readFileSync(file.path)
     if (bytes.length <= INLINE_MAX_BYTES) return this.sealBytes(bytes)
-    return { hash: hashOf(bytes), size: bytes.length, format: 1, inline: null, staged: file, pieces: null }
+    return {
+      hash: hashOf(bytes),
+      size: bytes.length,
+      format: 1,
+      inline: null,
+      staged: file,
+      pieces: null,
+    }
   }
 
   sealBytes(bytes: Buffer): SealedContent {
@@ -123,15 +130,15 @@ export class FakeContents implements ContentStore {
     }
   }
 
-  upload = unused
-  readPiece = unused
-  readPieces = unused
-  partial = unused
-  hold = unused
-  copyOf = unused
-  invert = unused
-  stored = unused
-  collect = unused
+  upload: typeof unused = unused
+  readPiece: typeof unused = unused
+  readPieces: typeof unused = unused
+  partial: typeof unused = unused
+  hold: typeof unused = unused
+  copyOf: typeof unused = unused
+  invert: typeof unused = unused
+  stored: typeof unused = unused
+  collect: typeof unused = unused
 
   close(): void {
     this.events.push('close')

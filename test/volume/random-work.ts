@@ -59,7 +59,8 @@ export function perform(on: Opened, step: Step, kinds: readonly string[]): strin
     link: () => volume.link(pick(all, step.first)?.ino ?? ROOT_INO, free, BY),
     put: () => volume.put(key(keyFor(step)), object(contents, text), BY),
     remove: () => volume.remove(key(keyFor(step)), {}, BY),
-    chmod: () => volume.setAttributes(pick(all, step.first)?.ino ?? ROOT_INO, { mode: step.name }, BY),
+    chmod: () =>
+      volume.setAttributes(pick(all, step.first)?.ino ?? ROOT_INO, { mode: step.name }, BY),
   }
   try {
     work[kind]?.()
@@ -89,7 +90,9 @@ export function printTree(volume: Volume): string {
   const visit = (directory: Ino, path: string): void => {
     for (const { name, attributes } of volume.readDirectory(directory, '', 1000)) {
       const here = `${path}/${name}`
-      lines.push(`${here} ${attributes.kind} ${attributes.mode} ${attributes.hash ?? ''} ${attributes.links}`)
+      lines.push(
+        `${here} ${attributes.kind} ${attributes.mode} ${attributes.hash ?? ''} ${attributes.links}`,
+      )
       if (attributes.kind === 'directory') visit(attributes.ino, here)
     }
   }

@@ -7,7 +7,13 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterEach } from 'vitest'
 import type { Environment } from '../../protocol/environment.ts'
-import { newName, newSourceId, parseNodeId, parseObjectKey, parseStreamId } from '../../protocol/ids.ts'
+import {
+  newName,
+  newSourceId,
+  parseNodeId,
+  parseObjectKey,
+  parseStreamId,
+} from '../../protocol/ids.ts'
 import type { Ino, NodeId, ObjectKey, StreamId } from '../../protocol/ids.ts'
 import type { Time } from '../../protocol/stamps.ts'
 import { openVolume } from '../../volume/open.ts'
@@ -31,7 +37,9 @@ export function newClock(startMs = 1_790_000_000_000): Clock {
     monotonicMs: (): number => performance.now(),
     // The same in every run, so that a script that fails is a script that can be shrunk.
     randomBytes: (count) => {
-      const digest = createHash('sha512').update(String((drawn += 1))).digest()
+      const digest = createHash('sha512')
+        .update(String((drawn += 1)))
+        .digest()
       return digest.subarray(0, count)
     },
     after(delayMs, work) {
@@ -71,7 +79,7 @@ afterEach(closeAll)
 export const nodeIdOf = (name: string): NodeId =>
   parseNodeId(createHash('sha256').update(name).digest('hex').slice(0, 32))
 
-export function open(node = 'one', clock = newClock()): Opened {
+export function open(node = 'one', clock: Clock = newClock()): Opened {
   const home = mkdtempSync(join(tmpdir(), 'shoal-volume-'))
   const contents = new FakeContents(home)
   const options = {
@@ -154,10 +162,13 @@ export function read({ volume, contents }: Opened, path: string): string | null 
 }
 
 /** All keys, by listing in pages of `limit`. */
-export function keys(volume: Volume, query: { prefix?: string; delimiter?: string; limit?: number } = {}): string[] {
+export function keys(
+  volume: Volume,
+  query: { prefix?: string; delimiter?: string; limit?: number } = {},
+): string[] {
   const { prefix = '', delimiter = '', limit = 1000 } = query
   const found: string[] = []
-  for (let after: string | null = ''; after !== null; ) {
+  for (let after: string | null = ''; after !== null;) {
     const page = volume.list({ prefix, delimiter, after, limit })
     found.push(...[...page.items.map((item) => item.key as string), ...page.prefixes].sort())
     after = page.next

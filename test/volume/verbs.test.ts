@@ -1,3 +1,4 @@
+/** The verbs of a volume, one by one, on one machine. */
 import { describe, expect, test } from 'vitest'
 import { ROOT_INO } from '../../protocol/ids.ts'
 import { BY, keys, key, made, object, open, read, slot, write } from './support.ts'

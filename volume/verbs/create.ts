@@ -6,10 +6,10 @@ import { SYMLINK_MAX_BYTES } from '../../protocol/limits.ts'
 import type { Birth, PlaceRow } from '../../protocol/rows.ts'
 import { timeOfHlc } from '../../protocol/stamps.ts'
 import type { SealedContent } from '../contents/content.ts'
-import { mergeRow } from '../names/merge-row.ts'
-import { directoryOf, uidOfNode } from '../names/nodes.ts'
-import { readNamed } from '../names/attributes.ts'
-import { prepareSlot } from '../names/settle.ts'
+import { mergeRow } from '../names/merge/merge-row.ts'
+import { directoryOf, uidOfNode } from '../names/tables/nodes.ts'
+import { readNamed } from '../names/looking/attributes.ts'
+import { prepareSlot } from '../names/view/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { MadeNode, Slot } from '../volume.ts'
 import { emptyContent, versionRow } from './version.ts'
@@ -59,12 +59,7 @@ function contentOf(
   return sealTarget(target)
 }
 
-function makeNode(
-  transaction: Transaction,
-  slot: Slot,
-  made: MadeNode,
-  hasContent: boolean,
-): Uid {
+function makeNode(transaction: Transaction, slot: Slot, made: MadeNode, hasContent: boolean): Uid {
   const { names } = transaction
   checkName(slot.name)
   const parent = directoryOf(names, slot.parent)

@@ -2,10 +2,10 @@
 import { ShoalError } from '../../protocol/errors.ts'
 import type { Ino } from '../../protocol/ids.ts'
 import { LINK_MAX } from '../../protocol/limits.ts'
-import { DIRECTORY, kindOfNumber } from '../names/columns.ts'
-import { mergeRow } from '../names/merge-row.ts'
-import { directoryOf, nodeById, uidOfNode } from '../names/nodes.ts'
-import { prepareSlot } from '../names/settle.ts'
+import { DIRECTORY, kindOfNumber } from '../names/tables/columns.ts'
+import { mergeRow } from '../names/merge/merge-row.ts'
+import { directoryOf, nodeById, uidOfNode } from '../names/tables/nodes.ts'
+import { prepareSlot } from '../names/view/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Slot } from '../volume.ts'
 import { checkName, newPlace } from './create.ts'
@@ -17,14 +17,17 @@ export function link(transaction: Transaction, ino: Ino, to: Slot): void {
   checkName(to.name)
   const inode = nodeById(names, ino)
   if (inode === undefined || inode.links === 0) {
-    if (inode?.kind !== DIRECTORY) throw new ShoalError('not-found', `link inode ${ino}`)
-    throw new ShoalError('permission-denied', `link inode ${ino}`, { why: 'it is a directory' })
+    throw new ShoalError('not-found', `link inode ${ino}`)
   }
-  if (inode.links >= LINK_MAX) throw new ShoalError('too-many-links', `link inode ${ino}`)
   const parent = directoryOf(names, to.parent)
+  transaction.rememberId(uidOfNode(inode), inode.id)
   if (!isFree(names, { parent: to.parent, name: to.name })) {
     throw new ShoalError('exists', `make "${to.name}"`)
   }
+  if (inode.kind === DIRECTORY) {
+    throw new ShoalError('permission-denied', `link inode ${ino}`, { why: 'it is a directory' })
+  }
+  if (inode.links >= LINK_MAX) throw new ShoalError('too-many-links', `link inode ${ino}`)
   prepareSlot(transaction, parent, to.name)
   const uid = transaction.uid()
   const inodeUid = uidOfNode(inode)

@@ -7,14 +7,19 @@ import { ShoalError } from '../../protocol/errors.ts'
 import type { VersionFacts } from '../../protocol/merge.ts'
 import type { Time } from '../../protocol/stamps.ts'
 import type { SealedContent } from '../contents/content.ts'
-import { blobOfContext, blobOfStamps, contextOfBlob, stampsOfBlob } from '../names/columns.ts'
-import { readHead, readVersion } from '../names/heads.ts'
-import { mergeRow } from '../names/merge-row.ts'
-import { nodeById, nodesOfInode, uidOfNode } from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
+import {
+  blobOfContext,
+  blobOfStamps,
+  contextOfBlob,
+  stampsOfBlob,
+} from '../names/tables/columns.ts'
+import { readHead, readVersion } from '../names/merge/heads.ts'
+import { mergeRow } from '../names/merge/merge-row.ts'
+import { nodeById, nodesOfInode, uidOfNode } from '../names/tables/nodes.ts'
+import type { NodeRow } from '../names/tables/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { StagingRecord } from '../volume.ts'
-import { prepareContent } from '../names/settle.ts'
+import { prepareContent } from '../names/view/settle.ts'
 import { bury } from './remove-name.ts'
 import { deleteStaging } from './stage.ts'
 import { emptyContent, replacing, versionRow } from './version.ts'
@@ -52,7 +57,10 @@ export function publish(
     return false
   }
   prepareContent(transaction, node.id, (shadow) => bury(transaction, shadow))
-  const published = writeVersion(transaction, node, { base: baseOf(transaction, staged), publication })
+  const published = writeVersion(transaction, node, {
+    base: baseOf(transaction, staged),
+    publication,
+  })
   if (publication.keepStaging) rebase(transaction, staging.id, published)
   else deleteStaging(transaction, staging.id)
   return true
@@ -61,7 +69,9 @@ export function publish(
 /** No name left, and one of them went by our own hand. */
 function isUnlinkedHere({ names, self }: Transaction, node: NodeRow): boolean {
   if (node.links > 0) return false
-  return nodesOfInode(names, node.id).some((name) => name.deleted !== 0 && name.origin === self.origin)
+  return nodesOfInode(names, node.id).some(
+    (name) => name.deleted !== 0 && name.origin === self.origin,
+  )
 }
 
 function baseOf({ names }: Transaction, staged: StagedBase): VersionFacts | null {
@@ -99,7 +109,11 @@ function writeVersion(
 const REBASE = `UPDATE staging SET base_hlc = ?, base_origin = ?, context = ?, exceptions = ?
   WHERE id = ?`
 
-function rebase({ names }: Transaction, id: number, { dot, context, exceptions }: VersionFacts): void {
+function rebase(
+  { names }: Transaction,
+  id: number,
+  { dot, context, exceptions }: VersionFacts,
+): void {
   names.db.run(
     REBASE,
     dot.hlc,

@@ -4,15 +4,22 @@
  * ones (rule 10). Conditions are decided, and the request id is stored, in the same transaction.
  */
 import { ShoalError } from '../../protocol/errors.ts'
-import { newName } from '../../protocol/ids.ts'
-import type { Ino, ObjectKey } from '../../protocol/ids.ts'
+import { bytesOfHex, newIno, newName } from '../../protocol/ids.ts'
+import type { Ino, ObjectKey, OriginId } from '../../protocol/ids.ts'
+import type { VersionRow } from '../../protocol/rows.ts'
 import { msOfHlc, timeOfHlc } from '../../protocol/stamps.ts'
-import { FILE } from '../names/columns.ts'
-import { readFacts, readHead, readVersion } from '../names/heads.ts'
-import { mergeRow } from '../names/merge-row.ts'
-import { nodeById, nodeShownAt, ROOT, uidOfNode } from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
-import { prepareContent, prepareSlot } from '../names/settle.ts'
+import { FILE } from '../names/tables/columns.ts'
+import { readFacts, readHead, readVersion } from '../names/merge/heads.ts'
+import { mergeRow } from '../names/merge/merge-row.ts'
+import {
+  directoryShownAt,
+  nodeById,
+  nodeShownAt,
+  ROOT_DIRECTORY,
+  uidOfNode,
+} from '../names/tables/nodes.ts'
+import type { Directory, NodeRow } from '../names/tables/nodes.ts'
+import { prepareContent, prepareSlot } from '../names/view/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Condition, NewObject, PutResult, Version } from '../volume.ts'
 import { newPlace, numberOf } from './create.ts'
@@ -26,7 +33,8 @@ export function put(transaction: Transaction, key: ObjectKey, object: NewObject)
   if (earlier !== null) return earlier
   const { directory, name } = placeOfKey(transaction, key)
   const found = directory === null ? undefined : nodeShownAt(transaction.names, directory.id, name)
-  const head = found === undefined || found.kind !== FILE ? null : readHead(transaction.names, found.ino)
+  const head =
+    found === undefined || found.kind !== FILE ? null : readHead(transaction.names, found.ino)
   checkCondition(object.condition, head)
   const parent = directory ?? makeDirectories(transaction, key)
   const target = { found, head, parent, name }
@@ -35,10 +43,24 @@ export function put(transaction: Transaction, key: ObjectKey, object: NewObject)
   return result
 }
 
+const versionOfRow = (row: VersionRow, ino: Ino, origin: OriginId): Version => ({
+  ino,
+  stamp: { hlc: row.hlc, origin },
+  hash: row.hash,
+  size: row.size,
+  format: row.format,
+  inline: row.inline,
+  mtime: row.mtime,
+  headers: row.headers,
+  metadata: row.metadata,
+  checksums: row.checksums,
+  etag: row.etag,
+})
+
 interface Target {
   readonly found: NodeRow | undefined
   readonly head: Version | null
-  readonly parent: NodeRow
+  readonly parent: Directory
   readonly name: string
 }
 
@@ -47,7 +69,7 @@ function writeVersion(transaction: Transaction, object: NewObject, target: Targe
   const file = fileFor(transaction, target)
   const hlc = transaction.stamp(target.head?.stamp.hlc ?? 0)
   const base = target.head === null ? null : readFacts(names, file.ino, target.head.stamp)
-  mergeRow(transaction, {
+  const row = {
     ...versionRow({
       inode: file.uid,
       hlc,
@@ -59,11 +81,11 @@ function writeVersion(transaction: Transaction, object: NewObject, target: Targe
       etag: object.etag,
     }),
     ...replacing(transaction, file.ino, base),
-  })
+  }
+  mergeRow(transaction, row)
   const { ino } = file
   if (target.found !== undefined) clearSetId(transaction, ino)
-  const version = readVersion(names, ino, { hlc, origin: transaction.originId })
-  if (version === null) throw new ShoalError('internal', 'put an object')
+  const version = versionOfRow(row, newIno(ino), transaction.originId)
   return { ino: version.ino, version, created: target.head === null }
 }
 
@@ -95,35 +117,28 @@ function fileFor(
 export function placeOfKey(
   transaction: Transaction,
   key: string,
-): { readonly directory: NodeRow | null; readonly name: string } {
+): { readonly directory: Directory | null; readonly name: string } {
   const components = key.split('/')
   const name = components.pop() ?? ''
-  let directory = nodeById(transaction.names, ROOT)
+  let directory: Directory | undefined = ROOT_DIRECTORY
   for (const component of components) {
     if (directory === undefined) break
-    directory = nodeShownAt(transaction.names, directory.id, `${component}/`)
+    directory = directoryShownAt(transaction.names, directory.id, component)
   }
   return { directory: directory ?? null, name }
 }
 
 /** The directory of a key; those that are missing are made, marked as implied. */
-export function makeDirectories(transaction: Transaction, key: string): NodeRow {
-  const { names } = transaction
-  let directory = nodeById(names, ROOT)
+export function makeDirectories(transaction: Transaction, key: string): Directory {
+  let directory = ROOT_DIRECTORY
   for (const component of key.split('/').slice(0, -1)) {
-    if (directory === undefined) break
-    const next: NodeRow | undefined = nodeShownAt(names, directory.id, `${component}/`)
+    const next = directoryShownAt(transaction.names, directory.id, component)
     directory = next ?? makeImplied(transaction, directory, component)
   }
-  if (directory === undefined) throw new ShoalError('corrupt', 'make a directory')
   return directory
 }
 
-function makeImplied(
-  transaction: Transaction,
-  parent: NodeRow,
-  component: string,
-): NodeRow | undefined {
+function makeImplied(transaction: Transaction, parent: Directory, component: string): Directory {
   prepareSlot(transaction, parent, component)
   const uid = transaction.uid()
   mergeRow(transaction, {
@@ -131,7 +146,7 @@ function makeImplied(
     kind: 'directory',
     implied: true,
   })
-  return nodeById(transaction.names, numberOf(transaction, uid))
+  return { id: numberOf(transaction, uid), uid16: bytesOfHex(uid) }
 }
 
 /** RFC 9110 13.1: `*` stands for any version that is there. @throws ShoalError `precondition-failed` */
@@ -165,7 +180,7 @@ function resultOf({ names }: Transaction, id: string | undefined): PutResult | n
   )
   if (row === undefined) return null
   const version = readVersion(names, row.ino, names.origins.stamp(row.hlc, row.origin))
-  return version === null ? null : { ino: row.ino as Ino, version, created: row.created !== 0 }
+  return version === null ? null : { ino: newIno(row.ino), version, created: row.created !== 0 }
 }
 
 function remember(

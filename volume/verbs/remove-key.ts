@@ -2,11 +2,11 @@
 import { ShoalError } from '../../protocol/errors.ts'
 import { newName } from '../../protocol/ids.ts'
 import type { ObjectKey } from '../../protocol/ids.ts'
-import { DIRECTORY, FILE } from '../names/columns.ts'
-import { readHead } from '../names/heads.ts'
-import { isWithin } from '../names/lookup.ts'
-import { nodeById, nodeShownAt, ROOT } from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
+import { DIRECTORY, FILE } from '../names/tables/columns.ts'
+import { readHead } from '../names/merge/heads.ts'
+import { isWithin } from '../names/looking/lookup.ts'
+import { nodeById, nodeShownAt, ROOT } from '../names/tables/nodes.ts'
+import type { NodeRow } from '../names/tables/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Condition, Removal } from '../volume.ts'
 import { checkCondition, makeDirectories, placeOfKey } from './put.ts'
@@ -14,11 +14,7 @@ import { removeEmptyDirectory, removeNode } from './remove-name.ts'
 import { moveNode } from './rename.ts'
 
 /** @throws ShoalError `precondition-failed` */
-export function removeKey(
-  transaction: Transaction,
-  key: ObjectKey,
-  condition: Condition,
-): Removal {
+export function removeKey(transaction: Transaction, key: ObjectKey, condition: Condition): Removal {
   const found = objectAt(transaction, key)
   checkCondition(condition, found === null ? null : readHead(transaction.names, found.ino))
   if (found === null) return { removed: false }
@@ -38,7 +34,7 @@ function objectAt(transaction: Transaction, key: string): NodeRow | null {
 
 /** Directories that PUTs made by the way go with their last entry (rule 10). */
 function pruneImplied(transaction: Transaction, from: number | null): void {
-  for (let id = from; id !== null && id !== ROOT; ) {
+  for (let id = from; id !== null && id !== ROOT;) {
     const directory = nodeById(transaction.names, id)
     if (directory === undefined || directory.implied === 0 || directory.entries > 0) return
     removeNode(transaction, directory)
@@ -74,5 +70,6 @@ export function moveKey(transaction: Transaction, from: ObjectKey, to: ObjectKey
 
 function prefixAt(transaction: Transaction, key: string): NodeRow | null {
   const { directory } = placeOfKey(transaction, key)
-  return directory === null || directory.id === ROOT ? null : directory
+  if (directory === null || directory.id === ROOT) return null
+  return nodeById(transaction.names, directory.id) ?? null
 }

@@ -1,16 +1,17 @@
 /** Names that go: unlink(2), rmdir(2), and what other verbs need of them. */
 import { ShoalError } from '../../protocol/errors.ts'
-import { DIRECTORY, FILE } from '../names/columns.ts'
-import { mergeRow } from '../names/merge-row.ts'
-import { readNamed } from '../names/attributes.ts'
-import { directoryOf, nodeShownAt, placeRowOf } from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
-import type { Names } from '../names/names.ts'
-import { besideDirectory } from '../names/suffix.ts'
+import type { PlaceRow } from '../../protocol/rows.ts'
+import { DIRECTORY, FILE } from '../names/tables/columns.ts'
+import { replacePlace } from '../names/merge/merge-row.ts'
+import { readNamed } from '../names/looking/attributes.ts'
+import { directoryOf, nodeShownAt, placeRowFor } from '../names/tables/nodes.ts'
+import type { NodeRow } from '../names/tables/nodes.ts'
+import type { Names } from '../names/tables/names.ts'
+import { besideDirectory } from '../names/view/suffix.ts'
 import type { Transaction } from '../transaction.ts'
 import type { Slot } from '../volume.ts'
-import { readHead } from '../names/heads.ts'
-import { membersOf, prepareNode, refreshed, shadowsOf } from '../names/settle.ts'
+import { readHead } from '../names/merge/heads.ts'
+import { membersOf, prepareNode, refreshed, shadowsOf } from '../names/view/settle.ts'
 import { seenNow } from './version.ts'
 
 /** The node that POSIX means by a name; undefined where there is none. */
@@ -69,12 +70,13 @@ export function bury(transaction: Transaction, stale: NodeRow): void {
   const { names } = transaction
   const node = refreshed(transaction, stale)
   const isDirectory = node.kind === DIRECTORY
-  mergeRow(transaction, {
-    ...placeRowOf(names, node),
+  const row: PlaceRow = {
+    ...placeRowFor(transaction, node),
     hlc: transaction.stamp(node.hlc),
     deleted: true,
     seen: isDirectory ? null : seenNow(names, node.ino),
-  })
+  }
+  replacePlace(transaction, row, node)
 }
 
 /** Whether a name is free for POSIX. */

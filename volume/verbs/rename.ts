@@ -4,22 +4,30 @@
  */
 import { ShoalError } from '../../protocol/errors.ts'
 import type { Name, Uid } from '../../protocol/ids.ts'
-import { DIRECTORY } from '../names/columns.ts'
-import { isWithin } from '../names/lookup.ts'
-import { mergeRow } from '../names/merge-row.ts'
+import type { PlaceRow } from '../../protocol/rows.ts'
+import { DIRECTORY } from '../names/tables/columns.ts'
+import { isWithin } from '../names/looking/lookup.ts'
+import { replacePlace } from '../names/merge/merge-row.ts'
 import {
   directoryOf,
   nodeShownAt,
-  placeRowOf,
+  placeRowFor,
   ROOT,
   shownName,
   uidOfId,
   uidOfNode,
   viewKey,
-} from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
-import { show } from '../names/placement.ts'
-import { membersOf, prepareNode, prepareSlot, refreshed, shadowsOf, tokenOf } from '../names/settle.ts'
+} from '../names/tables/nodes.ts'
+import type { Directory, NodeRow } from '../names/tables/nodes.ts'
+import { show } from '../names/merge/placement.ts'
+import {
+  membersOf,
+  prepareNode,
+  prepareSlot,
+  refreshed,
+  shadowsOf,
+  tokenOf,
+} from '../names/view/settle.ts'
 import type { Transaction } from '../transaction.ts'
 import type { RenameMode, Slot } from '../volume.ts'
 import { checkName } from './create.ts'
@@ -47,7 +55,7 @@ export function rename(transaction: Transaction, from: Slot, to: Slot, mode: Ren
   moveNode(transaction, source, { parent, name: to.name })
 }
 
-function refuseLoop({ names }: Transaction, source: NodeRow, parent: NodeRow): void {
+function refuseLoop({ names }: Transaction, source: NodeRow, parent: Directory): void {
   if (source.kind === DIRECTORY && isWithin(names, parent.id, source.id)) {
     throw new ShoalError('invalid-argument', 'move a directory', { why: 'its target lies in it' })
   }
@@ -78,13 +86,14 @@ function exchange(transaction: Transaction, source: NodeRow, target: NodeRow | u
   refuseThird(transaction, { parent: sourceParent, name: sourceName }, [target, source])
   show(transaction, target, null, 0)
   moveNode(transaction, source, { parent: targetParent, name: targetName })
-  moveNode(transaction, target, { parent: sourceParent, name: sourceName })
+  const hidden = { ...target, view_parent: null, view_key: null }
+  moveNode(transaction, hidden, { parent: sourceParent, name: sourceName })
 }
 
 /** A file beside a directory of its name is not what was exchanged, and must not be hidden by it. */
 function refuseThird(
   { names }: Transaction,
-  { parent, name }: { readonly parent: NodeRow; readonly name: Name },
+  { parent, name }: { readonly parent: Directory; readonly name: Name },
   [arriving, leaving]: readonly [NodeRow, NodeRow],
 ): void {
   const there = nodeShownAt(names, parent.id, viewKey(name, arriving.kind))
@@ -98,31 +107,28 @@ function refuseThird(
 export function moveNode(
   transaction: Transaction,
   node: NodeRow,
-  to: { readonly parent: NodeRow; readonly name: Name },
+  to: { readonly parent: Directory; readonly name: Name },
 ): void {
   prepareNode(transaction, node)
   prepareSlot(transaction, to.parent, to.name)
   for (const shadow of shadowsOf(transaction, node)) bury(transaction, shadow)
   const members = membersOf(transaction, node)
   const group = node.kind === DIRECTORY ? tokenOf(transaction, node) : null
-  for (const member of members) moveOne(transaction, refreshed(transaction, member), { node, to, group })
+  for (const member of members)
+    moveOne(transaction, refreshed(transaction, member), { node, to, group })
 }
 
 interface Move {
   readonly node: NodeRow
-  readonly to: { readonly parent: NodeRow; readonly name: Name }
+  readonly to: { readonly parent: Directory; readonly name: Name }
   readonly group: Uid | null
 }
 
-function moveOne(
-  transaction: Transaction,
-  member: NodeRow,
-  { node, to, group }: Move,
-): void {
+function moveOne(transaction: Transaction, member: NodeRow, { node, to, group }: Move): void {
   const { names } = transaction
   const isDirectory = node.kind === DIRECTORY
-  mergeRow(transaction, {
-    ...placeRowOf(names, member),
+  const row: PlaceRow = {
+    ...placeRowFor(transaction, member),
     hlc: transaction.stamp(member.hlc),
     implied: false,
     parent: uidOfNode(to.parent),
@@ -132,5 +138,7 @@ function moveOne(
     previousParent: isDirectory ? uidOfId(names, node.view_parent ?? ROOT) : null,
     previousName: isDirectory ? shownName(node) : null,
     group,
-  })
+  }
+  transaction.rememberId(row.parent, to.parent.id)
+  replacePlace(transaction, row, member)
 }

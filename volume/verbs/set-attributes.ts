@@ -1,6 +1,7 @@
 /** chmod, chown, utimens; extended attributes. Attributes go as one row: what is not changed is written again. */
 import { ShoalError } from '../../protocol/errors.ts'
 import { bytesOfRaw, rawOfBytes } from '../../protocol/ids.ts'
+import { newIno } from '../../protocol/ids.ts'
 import type { Ino } from '../../protocol/ids.ts'
 import {
   XATTR_COUNT_MAX,
@@ -9,14 +10,14 @@ import {
 } from '../../protocol/limits.ts'
 import type { AttributeRow } from '../../protocol/rows.ts'
 import type { Stamp, Time } from '../../protocol/stamps.ts'
-import { DIRECTORY } from '../names/columns.ts'
-import { attributeOwner, readSet } from '../names/attributes.ts'
-import type { SetColumns } from '../names/attributes.ts'
-import { mergeRow } from '../names/merge-row.ts'
-import { bufferOf } from '../names/database.ts'
-import type { Names } from '../names/names.ts'
-import { isKnown, nodeById, ROOT, uidOfNode } from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
+import { DIRECTORY } from '../names/tables/columns.ts'
+import { attributeOwner, readSet } from '../names/looking/attributes.ts'
+import type { SetColumns } from '../names/looking/attributes.ts'
+import { mergeRow } from '../names/merge/merge-row.ts'
+import { bufferOf } from '../names/tables/database.ts'
+import type { Names } from '../names/tables/names.ts'
+import { isKnown, nodeById, ROOT, uidOfNode } from '../names/tables/nodes.ts'
+import type { NodeRow } from '../names/tables/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { AttributeChange, ExtendedChange } from '../volume.ts'
 
@@ -53,8 +54,7 @@ function ownership(
 const timeOf = (
   seconds: number | null | undefined,
   nanoseconds: number | null | undefined,
-): Time | null =>
-  seconds === null || seconds === undefined ? null : [seconds, nanoseconds ?? 0]
+): Time | null => (seconds === null || seconds === undefined ? null : [seconds, nanoseconds ?? 0])
 
 /** A time set by hand goes along only while it still counts: the new stamp would bring it back to life. */
 function standingMtime(node: NodeRow, set: SetColumns | undefined): Time | null {
@@ -77,7 +77,7 @@ export function clearSetId(transaction: Transaction, ino: number): void {
   const node = inodeOf(names, ino)
   const mode = (readSet(names, node.id) ?? node).mode
   if (mode === null || (mode & 0o6000) === 0) return
-  setAttributes(transaction, node.id as Ino, { mode: mode & ~0o6000 })
+  setAttributes(transaction, newIno(node.id), { mode: mode & ~0o6000 })
 }
 
 function inodeOf(names: Names, ino: number): NodeRow {

@@ -6,11 +6,11 @@
 import { ShoalError } from '../../protocol/errors.ts'
 import type { Ino } from '../../protocol/ids.ts'
 import { EMPTY_CONTEXT } from '../../protocol/vector.ts'
-import { blobOfContext, blobOfStamps, FILE } from '../names/columns.ts'
-import { readFacts } from '../names/heads.ts'
-import { readStaging } from '../names/attributes.ts'
-import { nodeById } from '../names/nodes.ts'
-import type { NodeRow } from '../names/nodes.ts'
+import { blobOfContext, blobOfStamps, FILE } from '../names/tables/columns.ts'
+import { readFacts } from '../names/merge/heads.ts'
+import { readStaging } from '../names/looking/attributes.ts'
+import { nodeById } from '../names/tables/nodes.ts'
+import type { NodeRow } from '../names/tables/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { MadeNode, Slot, StagingRecord } from '../volume.ts'
 import type { Stamp } from '../../protocol/stamps.ts'
@@ -31,7 +31,8 @@ export function createStaged(
 /** @throws ShoalError `not-found`, `is-a-directory`, `invalid-argument` for what has no contents */
 export function stage(transaction: Transaction, ino: Ino, path: string): StagingRecord {
   const node = nodeById(transaction.names, ino)
-  if (node === undefined || node.links === 0) throw new ShoalError('not-found', `write inode ${ino}`)
+  if (node === undefined || node.links === 0)
+    throw new ShoalError('not-found', `write inode ${ino}`)
   if (node.kind !== FILE) throw new ShoalError('invalid-argument', `write inode ${ino}`)
   const id = insertStaging(transaction, ino, path, headOf(transaction, node))
   const record = readStaging(transaction.names, id)

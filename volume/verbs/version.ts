@@ -5,9 +5,9 @@ import type { Uid } from '../../protocol/ids.ts'
 import type { Context, VersionRow } from '../../protocol/rows.ts'
 import type { Hlc, Stamp, Time } from '../../protocol/stamps.ts'
 import type { SealedContent } from '../contents/content.ts'
-import { readHeads } from '../names/heads.ts'
+import { readHeads } from '../names/merge/heads.ts'
 import type { Transaction } from '../transaction.ts'
-import type { Names } from '../names/names.ts'
+import type { Names } from '../names/tables/names.ts'
 
 const NO_TEXTS: ReadonlyMap<string, string> = new Map()
 const ETAG_DIGITS = 32
@@ -31,9 +31,7 @@ export interface NewVersion {
 }
 
 /** The row but for what it has seen. */
-export const versionRow = (
-  version: NewVersion,
-): Omit<VersionRow, 'context' | 'exceptions'> => ({
+export const versionRow = (version: NewVersion): Omit<VersionRow, 'context' | 'exceptions'> => ({
   type: 'version',
   hlc: version.hlc,
   inode: version.inode,

@@ -25,6 +25,8 @@ export const up: CommandDefinition = {
         process.stderr.write(line)
       },
     })
+    // Whoever read the log may go away (`shoal up 2>&1 | head`); the daemon does not go with him.
+    process.stderr.on('error', () => undefined)
     // Loaded here, so that no other command waits for what only a daemon needs.
     const { startNode } = await import('../../../daemon/node.ts')
     const node = await startNode({

@@ -1,6 +1,8 @@
 /** `shoal rm`: removes objects, with `-r` everything below a prefix. */
 import { errorFrom, ShoalError } from '../../../protocol/errors.ts'
+import { bytesOfText } from '../../../protocol/ids.ts'
 import type { Storage } from '../../../sdk/index.ts'
+import { ask } from '../../client.ts'
 import type { CommandContext, CommandDefinition } from '../../command.ts'
 import { EXIT } from '../../exit-status.ts'
 import { formatRemote, parseObject, parseRemote } from '../../location.ts'
@@ -53,7 +55,7 @@ async function removeOne(
   })
 }
 
-/** The object of that key and everything below `KEY/`. */
+/** The object of that key and everything below `KEY/`, with the folders that a mount shows there. */
 async function removeTree(location: RemoteLocation, context: CommandContext): Promise<number> {
   const { key } = location
   const isPrefix = key === '' || key.endsWith('/')
@@ -61,7 +63,9 @@ async function removeTree(location: RemoteLocation, context: CommandContext): Pr
   const storage = openStorage(context.home, location.bucket)
   const prefix = isPrefix ? key : `${key}/`
   return await withStorage(`remove ${formatRemote(location)}`, async () => {
-    const count = await removeBelow(storage, prefix, context.signal)
+    let count = await removeBelow(storage, prefix, context.signal)
+    const folders = { bucket: location.bucket, prefix: bytesOfText(prefix) }
+    count += (await ask(context.home, 'remove-folders', folders)).removed
     // An empty bucket is empty already: nothing was missing.
     return key === '' ? Math.max(1, count) : removed + count
   })

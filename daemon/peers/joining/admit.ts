@@ -117,8 +117,9 @@ export async function admit(
     const { code, why, next } = error
     const names = error instanceof Collision ? error.names : []
     await channel.write(encodeJoin({ type: 'join-refused', code, why, next, names }))
-    channel.close('refused')
     return error
+  } finally {
+    channel.close('done')
   }
 }
 

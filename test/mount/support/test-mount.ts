@@ -124,15 +124,15 @@ export class TestMount {
   }
 
   async ready(): Promise<void> {
-    let isOver = false
-    void this.#ended.then(() => {
-      isOver = true
-    })
     const end = Date.now() + STARTED_WITHIN_MS
     while (!this.isMounted()) {
-      if (isOver || Date.now() > end) throw new Error(`no mount: ${this.log()}`)
+      if (this.isOver() || Date.now() > end) throw new Error(`no mount: ${this.log()}`)
       await pause(10)
     }
+  }
+
+  isOver(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
   }
 
   /** By mountinfo: looking at the folder itself may hang. */
@@ -165,7 +165,7 @@ export class TestMount {
     )
     this.#stores.push(stores)
     const caller = { source: newSourceId(realEnvironment.randomBytes(8)) }
-    return { volume: stores.volume, contents: stores.contents, close: stores.close, caller }
+    return { ...stores, caller }
   }
 
   /** The exit status, null when a signal ended it. */
@@ -189,7 +189,7 @@ export class TestMount {
   /** Ends it, keeping the folder for a next one. */
   async halt(): Promise<void> {
     for (const stores of this.#stores.splice(0)) stores.close()
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+    if (!this.isOver()) {
       await this.stop().catch(async () => {
         await this.kill()
       })

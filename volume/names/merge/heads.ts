@@ -1,0 +1,115 @@
+/** Versions of an inode: the standing ones (heads), the head that is shown, and one by its dot. */
+import { hashAt, newIno } from '../../../protocol/ids.ts'
+import type { Ino } from '../../../protocol/ids.ts'
+import type { VersionFacts } from '../../../protocol/merge.ts'
+import type { VersionRow } from '../../../protocol/rows.ts'
+import type { Stamp } from '../../../protocol/stamps.ts'
+import type { Version } from '../../volume.ts'
+import { contextOfBlob, mapOfText, stampsOfBlob } from '../tables/columns.ts'
+import { bufferOf } from '../tables/database.ts'
+import type { Names } from '../tables/names.ts'
+import { uidOfId } from '../tables/nodes.ts'
+
+interface FactsColumns {
+  readonly hlc: number
+  readonly origin: number
+  readonly context: Uint8Array
+  readonly exceptions: Uint8Array
+}
+
+export interface VersionColumns extends FactsColumns {
+  readonly ino: number
+  readonly seq: number
+  readonly superseded: number
+  readonly size: number
+  readonly format: number
+  readonly hash: Uint8Array
+  readonly mtime: number
+  readonly mtime_ns: number
+  readonly etag: string
+  readonly headers: string | null
+  readonly metadata: string | null
+  readonly checksums: string | null
+  readonly inline: Uint8Array | null
+}
+
+export const VERSION_COLUMNS = `v.ino, v.hlc, v.origin, v.seq, v.superseded, v.size, v.format, v.hash,
+  v.mtime, v.mtime_ns, v.etag, v.context, v.exceptions, v.headers, v.metadata, v.checksums, v.inline`
+
+const factsOf = (names: Names, row: FactsColumns): VersionFacts => ({
+  dot: names.origins.stamp(row.hlc, row.origin),
+  context: contextOfBlob(row.context),
+  exceptions: stampsOfBlob(row.exceptions),
+})
+
+/** The versions that nothing replaced. */
+export const readHeads = (names: Names, ino: number): VersionFacts[] =>
+  names.db
+    .all<FactsColumns>(
+      'SELECT hlc, origin, context, exceptions FROM version WHERE ino = ? AND superseded = 0',
+      ino,
+    )
+    .map((row) => factsOf(names, row))
+
+/** What domination needs of one version, superseded or not. */
+export function readFacts(names: Names, ino: number, dot: Stamp): VersionFacts | null {
+  const alias = names.origins.find(dot.origin)
+  if (alias === null) return null
+  const row = names.db.get<FactsColumns>(
+    'SELECT hlc, origin, context, exceptions FROM version WHERE ino = ? AND hlc = ? AND origin = ?',
+    ino,
+    dot.hlc,
+    alias,
+  )
+  return row === undefined ? null : factsOf(names, row)
+}
+
+/** One version, superseded or not; null where it is unknown. */
+export function readVersion(names: Names, ino: number, dot: Stamp): Version | null {
+  const alias = names.origins.find(dot.origin)
+  if (alias === null) return null
+  const row = names.db.get<VersionColumns>(
+    `SELECT ${VERSION_COLUMNS} FROM version v WHERE ino = ? AND hlc = ? AND origin = ?`,
+    ino,
+    dot.hlc,
+    alias,
+  )
+  return row === undefined ? null : versionOf(names, row)
+}
+
+/** The version that is shown; null where none is published. */
+export function readHead(names: Names, ino: Ino | number): Version | null {
+  const row = names.db.get<VersionColumns>(
+    `SELECT ${VERSION_COLUMNS} FROM node n JOIN version v
+     ON v.ino = n.id AND v.hlc = n.head_hlc AND v.origin = n.head_origin WHERE n.id = ?`,
+    ino,
+  )
+  return row === undefined ? null : versionOf(names, row)
+}
+
+export const versionOf = (names: Names, row: VersionColumns): Version => ({
+  ino: newIno(row.ino),
+  stamp: names.origins.stamp(row.hlc, row.origin),
+  hash: hashAt(bufferOf(row.hash), 0),
+  size: row.size,
+  format: row.format,
+  inline: row.inline === null ? null : bufferOf(row.inline),
+  mtime: [row.mtime, row.mtime_ns],
+  headers: mapOfText(row.headers),
+  metadata: mapOfText(row.metadata),
+  checksums: mapOfText(row.checksums),
+  etag: row.etag,
+})
+
+/** The replicated row as it stands in the table. */
+export const versionRowOf = (names: Names, row: VersionColumns): VersionRow => {
+  const { ino: _ino, stamp: _stamp, ...shown } = versionOf(names, row)
+  return {
+    ...shown,
+    type: 'version',
+    hlc: row.hlc,
+    inode: uidOfId(names, row.ino),
+    context: contextOfBlob(row.context),
+    exceptions: stampsOfBlob(row.exceptions),
+  }
+}
