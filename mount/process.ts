@@ -19,7 +19,7 @@ import { prepareRoot } from './files/root.ts'
 import { openStores } from './files/stores.ts'
 import type { Volume } from '../volume/volume.ts'
 import type { OpenedStores } from './files/stores.ts'
-import { StagingSync } from './files/staging-sync.ts'
+import { StagingSync } from './staging/staging-sync.ts'
 import { DaemonLink } from './link.ts'
 import { Bell, Latches, newBellMemory, newFlagMemory, SharedFlag } from './messages.ts'
 import type {

@@ -12,7 +12,7 @@ import type { KernelAttributes, KernelEntry } from '../driver/replies.ts'
 import { KernelError } from '../errno.ts'
 import type { OpenFile } from './open-file.ts'
 import type { OpenFiles, Stores } from './open-files.ts'
-import { laterTime } from './published-times.ts'
+import { laterTime } from '../staging/published-times.ts'
 import type { MountSettings, Owner } from '../settings.ts'
 
 export const TYPE_BITS: Readonly<Record<Kind, number>> = {

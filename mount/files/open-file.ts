@@ -11,9 +11,9 @@ import type { Ino } from '../../protocol/ids.ts'
 import { LOCK_SH, flock } from '../../volume/libc.ts'
 import type { ContentReference, HeldContent } from '../../volume/contents/content.ts'
 import type { Attributes, StagingRecord } from '../../volume/volume.ts'
-import type { FileState, Mode } from '../handles.ts'
+import type { FileState, Mode } from '../state/handles.ts'
 import type { Latches } from '../messages.ts'
-import { StagingClock } from './staging-clock.ts'
+import { StagingClock } from '../staging/staging-clock.ts'
 
 export type Source =
   | { readonly kind: 'inline'; readonly bytes: Buffer }

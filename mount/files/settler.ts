@@ -12,13 +12,13 @@ import type { Hash } from '../../protocol/ids.ts'
 import { INLINE_MAX_BYTES } from '../../protocol/limits.ts'
 import type { Time } from '../../protocol/stamps.ts'
 import { KernelError } from '../errno.ts'
-import { planSettlement } from '../handles.ts'
+import { planSettlement } from '../state/handles.ts'
 import type { PublisherResult } from '../messages.ts'
 import { LongOpenFiles } from './long-open.ts'
 import { holdRenamed, makeWritable, readSource } from './open-file.ts'
 import type { OpenFile, StagingSource } from './open-file.ts'
 import type { OpenFiles, Stores } from './open-files.ts'
-import { isSameTime, laterTime } from './published-times.ts'
+import { isSameTime, laterTime } from '../staging/published-times.ts'
 
 /** RELEASE follows the last FLUSH within microseconds; after this long somebody else has the file open. */
 const GRACE_MS = 100

@@ -7,7 +7,7 @@ import type { RequestReader } from '../driver/wire.ts'
 import { KernelError } from '../errno.ts'
 import { showName } from '../escape.ts'
 import { TYPE_BITS } from '../files/attributes.ts'
-import { COOKIE_DOT, COOKIE_DOT_DOT } from './cookies.ts'
+import { COOKIE_DOT, COOKIE_DOT_DOT } from '../state/cookies.ts'
 import { entryFor, isHidden } from './lookup.ts'
 import type { World } from './world.ts'
 

@@ -6,8 +6,8 @@ import {
   PASSTHROUGH_MIN_BYTES,
   planOpen,
   planSettlement,
-} from '../../mount/handles.ts'
-import type { Abilities, FileState, Wish } from '../../mount/handles.ts'
+} from '../../mount/state/handles.ts'
+import type { Abilities, FileState, Wish } from '../../mount/state/handles.ts'
 
 const idle: FileState = {
   mode: 'idle',

@@ -8,10 +8,10 @@
  * hard-linked files that the kernel has seen, since all of them must be dropped then.
  */
 import assert from 'node:assert/strict'
-import { newIno, newName } from '../protocol/ids.ts'
-import type { Ino, Name } from '../protocol/ids.ts'
-import type { Slot } from '../volume/volume.ts'
-import { ROOT_NODE_ID } from './driver/constants.ts'
+import { newIno, newName } from '../../protocol/ids.ts'
+import type { Ino, Name } from '../../protocol/ids.ts'
+import type { Slot } from '../../volume/volume.ts'
+import { ROOT_NODE_ID } from '../driver/constants.ts'
 
 const GENERATION_STEP = 2 ** 40
 /** 13 bits above 40: node ids stay below 2^53, which JavaScript counts exactly. */
