@@ -55,6 +55,15 @@ export async function runMountProcess(
   threads: ThreadEntries,
 ): Promise<number> {
   const mount = new MountProcess(options, environment)
+  // Before the mount is there: a signal that comes while it starts must not leave it behind, dead.
+  let hasStarted = false
+  let isAskedToEnd = false
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      isAskedToEnd = true
+      if (hasStarted) void mount.unmount(true)
+    })
+  }
   try {
     await mount.start(threads)
   } catch (cause) {
@@ -63,11 +72,8 @@ export async function runMountProcess(
     await mount.giveUp(error)
     return error.code === 'not-found' ? 3 : 1
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      void mount.unmount(true)
-    })
-  }
+  hasStarted = true
+  if (isAskedToEnd) void mount.unmount(true)
   return await mount.ended
 }
 
