@@ -186,7 +186,7 @@ export class Bell {
     try {
       readSync(this.fd, this.#sink, 0, 8, null)
     } catch {
-      // EAGAIN: who rang has set the flag and not yet written; the next poll returns at once, which is harmless
+      // EAGAIN: who rang has set the flag and not yet written; the device then wakes once more, for nothing
     }
     this.#flag.lower()
   }

@@ -25,6 +25,9 @@ export type Arrival =
   /** Nobody will ask again. */
   | { readonly type: 'unmounted' | 'aborted' }
 
+/** `revents` of the second `struct pollfd`, poll(2). */
+const WAKE_RETURNED_AT = 14
+
 const WOKEN: Arrival = { type: 'woken' }
 const IDLE: Arrival = { type: 'idle' }
 
@@ -66,6 +69,8 @@ export class FuseDevice {
       if (spinUntil === 0) spinUntil = now + SPIN_MS
       else if (now > spinUntil) {
         if (poll(this.#pollFds, idleMs) === 0) return IDLE
+        // Also without the flag: somebody may have rung between the two steps of clearing the bell.
+        if (this.#pollFds.readInt16LE(WAKE_RETURNED_AT) !== 0) return WOKEN
         spinUntil = 0
       }
     }
