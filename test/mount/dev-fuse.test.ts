@@ -9,7 +9,7 @@ import { eventfd } from '../../volume/libc.ts'
 const IDLE_MS = 20
 
 function deviceWith(bell: Bell): FuseDevice {
-  return new FuseDevice(eventfd(), realEnvironment(), {
+  return new FuseDevice(eventfd(), realEnvironment, {
     fd: bell.fd,
     isWoken: () => bell.isWoken(),
   })
