@@ -133,7 +133,7 @@ function forsake({ names, contents, writer, by }: Recovery, content: ContentRefe
 }
 
 const EARLIER = `SELECT ${VERSION_COLUMNS} FROM version v
-  WHERE v.ino = ? AND v.hlc < ? AND v.superseded = 1 ORDER BY v.hlc DESC LIMIT 64`
+  WHERE v.ino = ? AND v.hlc < ? AND v.rank = 2 ORDER BY v.hlc DESC LIMIT 64`
 
 /** The newest version before this one whose bytes are here. */
 function versionBefore(names: Names, contents: ContentStore, bad: Version): Version | null {

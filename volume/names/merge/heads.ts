@@ -10,6 +10,17 @@ import { bufferOf } from '../tables/database.ts'
 import type { Names } from '../tables/names.ts'
 import { uidOfId } from '../tables/nodes.ts'
 
+/** `version.rank`: the head that is shown, a head beside it, and what a head has replaced. */
+export const RANK_SHOWN = 0
+export const RANK_CONFLICT = 1
+const RANK_SUPERSEDED = 2
+
+/** The rank of a version. @param standing all heads, the shown one first */
+export function rankAmong(standing: readonly VersionFacts[], version: VersionFacts): number {
+  if (version === standing[0]) return RANK_SHOWN
+  return standing.includes(version) ? RANK_CONFLICT : RANK_SUPERSEDED
+}
+
 interface FactsColumns {
   readonly hlc: number
   readonly origin: number
@@ -20,7 +31,8 @@ interface FactsColumns {
 export interface VersionColumns extends FactsColumns {
   readonly ino: number
   readonly seq: number
-  readonly superseded: number
+  /** One of `RANK_SHOWN`, `RANK_CONFLICT`, `RANK_SUPERSEDED`. */
+  readonly rank: number
   readonly size: number
   readonly format: number
   readonly hash: Uint8Array
@@ -33,7 +45,7 @@ export interface VersionColumns extends FactsColumns {
   readonly inline: Uint8Array | null
 }
 
-export const VERSION_COLUMNS = `v.ino, v.hlc, v.origin, v.seq, v.superseded, v.size, v.format, v.hash,
+export const VERSION_COLUMNS = `v.ino, v.hlc, v.origin, v.seq, v.rank, v.size, v.format, v.hash,
   v.mtime, v.mtime_ns, v.etag, v.context, v.exceptions, v.headers, v.metadata, v.checksums, v.inline`
 
 const factsOf = (names: Names, row: FactsColumns): VersionFacts => ({
@@ -42,14 +54,28 @@ const factsOf = (names: Names, row: FactsColumns): VersionFacts => ({
   exceptions: stampsOfBlob(row.exceptions),
 })
 
-/** The versions that nothing replaced. */
+// By primary key and by an index that holds nothing but conflicts: the same cost however many old versions are kept.
+const HEADS = `SELECT v.hlc, v.origin, v.context, v.exceptions FROM node n JOIN version v
+  ON v.ino = n.id AND v.hlc = n.head_hlc AND v.origin = n.head_origin WHERE n.id = ?
+  UNION ALL
+  SELECT hlc, origin, context, exceptions FROM version INDEXED BY version_conflict
+  WHERE ino = ? AND rank = 1`
+
+/** The versions that nothing replaced, the shown one first. */
 export const readHeads = (names: Names, ino: number): VersionFacts[] =>
+  names.db.all<FactsColumns>(HEADS, ino, ino).map((row) => factsOf(names, row))
+
+/** Every version of an inode that is kept, whatever its rank: for checks. */
+export const readAllVersions = (
+  names: Names,
+  ino: number,
+): { readonly facts: VersionFacts; readonly rank: number }[] =>
   names.db
-    .all<FactsColumns>(
-      'SELECT hlc, origin, context, exceptions FROM version WHERE ino = ? AND superseded = 0',
+    .all<FactsColumns & { readonly rank: number }>(
+      'SELECT hlc, origin, context, exceptions, rank FROM version WHERE ino = ?',
       ino,
     )
-    .map((row) => factsOf(names, row))
+    .map((row) => ({ facts: factsOf(names, row), rank: row.rank }))
 
 /** What domination needs of one version, superseded or not. */
 export function readFacts(names: Names, ino: number, dot: Stamp): VersionFacts | null {

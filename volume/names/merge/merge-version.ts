@@ -10,15 +10,15 @@ import type { Stamp } from '../../../protocol/stamps.ts'
 import type { Transaction } from '../../transaction.ts'
 import { blobOfContext, blobOfStamps, FILE, textOfMap } from '../tables/columns.ts'
 import { isInodeAnomalous } from './doubts.ts'
-import { readHeads } from './heads.ts'
+import { RANK_CONFLICT, RANK_SHOWN, rankAmong, readHeads } from './heads.ts'
 import { idOfUid, isKnown, nodesOfInode } from '../tables/nodes.ts'
 import { bytesOfRaw } from '../../../protocol/ids.ts'
 import { IN_DOUBT, placeInRow, show } from './placement.ts'
 
-const INSERT = `INSERT INTO version(ino, hlc, origin, seq, superseded, size, format, hash, mtime, mtime_ns,
+const INSERT = `INSERT INTO version(ino, hlc, origin, seq, rank, size, format, hash, mtime, mtime_ns,
   etag, context, exceptions, headers, metadata, checksums, inline)
-  VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-const SUPERSEDE = `UPDATE version SET superseded = 1 WHERE ino = ? AND hlc = ? AND origin = ?`
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const RANK = `UPDATE version SET rank = ? WHERE ino = ? AND hlc = ? AND origin = ?`
 const SET_HEAD = `UPDATE node SET head_hlc = ?, head_origin = ?, changed = max(changed, ?) WHERE id = ?
   RETURNING links`
 
@@ -34,11 +34,14 @@ export function mergeVersion(transaction: Transaction, row: VersionRow): boolean
   }
   const standing = mergeHeads(heads, incoming)
   if (standing === heads) return false
-  insert(transaction, row, ino)
-  for (const head of heads) {
-    if (!standing.includes(head)) supersede(transaction, ino, head.dot)
+  insert(transaction, row, ino, rankAmong(standing, incoming))
+  for (const [index, head] of heads.entries()) {
+    const rank = rankAmong(standing, head)
+    if (rank !== (index === 0 ? RANK_SHOWN : RANK_CONFLICT)) {
+      setRank(transaction, ino, head.dot, rank)
+    }
   }
-  const shown = standing[0]
+  const [shown] = standing
   const links = shown === undefined ? 0 : setHead(transaction, ino, shown.dot, row.hlc)
   takeNoteOfContent(transaction, row)
   if (transaction.viewInDoubt || (transaction.self.anomalies > 0 && isInodeAnomalous(names, ino))) {
@@ -50,13 +53,19 @@ export function mergeVersion(transaction: Transaction, row: VersionRow): boolean
   return true
 }
 
-function insert({ names, origin, seq }: Transaction, row: VersionRow, ino: number): void {
+function insert(
+  { names, origin, seq }: Transaction,
+  row: VersionRow,
+  ino: number,
+  rank: number,
+): void {
   names.db.run(
     INSERT,
     ino,
     row.hlc,
     origin,
     seq,
+    rank,
     row.size,
     row.format,
     bytesOfHex(row.hash),
@@ -72,8 +81,8 @@ function insert({ names, origin, seq }: Transaction, row: VersionRow, ino: numbe
   )
 }
 
-function supersede({ names }: Transaction, ino: number, dot: Stamp): void {
-  names.db.run(SUPERSEDE, ino, dot.hlc, names.origins.alias(dot.origin))
+function setRank({ names }: Transaction, ino: number, dot: Stamp, rank: number): void {
+  names.db.run(RANK, rank, ino, dot.hlc, names.origins.alias(dot.origin))
 }
 
 /** @returns how many names the inode has */

@@ -91,7 +91,7 @@ function placeSection(names: Names): Section {
 }
 
 const VERSIONS_BEHIND = `SELECT ${VERSION_COLUMNS} FROM version v
-  WHERE (v.ino, v.hlc, v.origin) > (?, ?, ?) AND v.superseded = 0
+  WHERE (v.ino, v.hlc, v.origin) > (?, ?, ?) AND v.rank < 2
   ORDER BY v.ino, v.hlc, v.origin LIMIT ${ROWS_PER_READ}`
 
 function versionSection(names: Names): Section {

@@ -9,6 +9,10 @@
  * A node without a place row of its own (a link or version came before it, or something names it as a
  * parent) is a placeholder with hlc 0. Parents, previous parents and groups are local row numbers.
  *
+ * `version.rank` is derived too: 0 the head that is shown (`node.head_*` names it), 1 a head beside it, 2
+ * superseded. So an inode's heads are found without a look at its old versions, and an index grows only
+ * where versions are in conflict.
+ *
  * There is one index on names, (view_parent, view_key): `view_key` is the shown name's bytes, with `/`
  * behind a directory's, so that a depth-first walk in index order is the order in which S3 lists keys.
  * Normally the shown place is the one in the row; only anomalies (see `view.ts`) make them differ.
@@ -43,11 +47,12 @@ CREATE UNIQUE INDEX node_view ON node(view_parent, view_key) WHERE view_key IS N
 CREATE INDEX node_link ON node(ino) WHERE ino <> id;
 
 CREATE TABLE version(
-  ino INT NOT NULL, hlc INT NOT NULL, origin INT NOT NULL, seq INT NOT NULL, superseded INT NOT NULL,
+  ino INT NOT NULL, hlc INT NOT NULL, origin INT NOT NULL, seq INT NOT NULL, rank INT NOT NULL,
   size INT NOT NULL, format INT NOT NULL, hash BLOB NOT NULL, mtime INT NOT NULL, mtime_ns INT NOT NULL,
   etag TEXT NOT NULL, context BLOB NOT NULL, exceptions BLOB NOT NULL, headers TEXT, metadata TEXT,
   checksums TEXT, inline BLOB, PRIMARY KEY (ino, hlc, origin)) WITHOUT ROWID;
 CREATE INDEX version_content ON version(hash) WHERE inline IS NULL;
+CREATE INDEX version_conflict ON version(ino) WHERE rank = 1;
 CREATE TABLE attribute(
   ino INTEGER PRIMARY KEY, mode INT, uid INT, gid INT, atime INT, atime_ns INT, mtime INT, mtime_ns INT,
   for_hlc INT, for_origin INT, hlc INT NOT NULL, origin INT NOT NULL, seq INT NOT NULL);

@@ -6,7 +6,7 @@ import { mergeHeads } from '../../../protocol/merge.ts'
 import type { VersionFacts } from '../../../protocol/merge.ts'
 import { readAnomalies, sameAnomaly } from './anomalies.ts'
 import { DIRECTORY } from '../tables/columns.ts'
-import { readHeads } from '../merge/heads.ts'
+import { rankAmong, readAllVersions } from '../merge/heads.ts'
 import type { Names } from '../tables/names.ts'
 import { ROOT } from '../tables/nodes.ts'
 import type { NodeRow } from '../tables/nodes.ts'
@@ -47,11 +47,16 @@ const text = (value: unknown): string => JSON.stringify(value)
 
 function* headFaults(names: Names, node: NodeRow): Generator<string> {
   if (node.ino !== node.id) return
-  const heads = readHeads(names, node.id)
-  let merged: readonly VersionFacts[] = []
-  for (const head of heads) merged = mergeHeads(merged, head)
-  if (merged.length !== heads.length) yield `inode ${node.id} keeps versions that were replaced`
-  const shown = merged[0]?.dot
+  const versions = readAllVersions(names, node.id)
+  let heads: readonly VersionFacts[] = []
+  for (const { facts } of versions) heads = mergeHeads(heads, facts)
+  for (const { facts, rank } of versions) {
+    const rightly = rankAmong(heads, facts)
+    if (rank !== rightly) {
+      yield `inode ${node.id} ranks version ${text(facts.dot)} ${rank} and not ${rightly}`
+    }
+  }
+  const shown = heads[0]?.dot
   const stored =
     node.head_hlc === null || node.head_origin === null
       ? undefined
