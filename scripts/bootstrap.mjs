@@ -16,7 +16,17 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 /** Folders with sources that are built; keep equal to `include` of tsconfig.build.json. */
-const SOURCES = ['protocol', 'volume', 'daemon', 'mount', 'cli', 'sdk', 'scripts', 'bench']
+const SOURCES = [
+  'protocol',
+  'volume',
+  'daemon',
+  'mount',
+  'cli',
+  'sdk',
+  'scripts',
+  'bench',
+  'test/simulation',
+]
 /** Lists the sources of the last build that succeeded, with sizes and times. */
 const BUILT = path.join(ROOT, 'dist', '.built')
 

@@ -21,8 +21,8 @@ import type {
 } from '../../protocol/messages/peer-control.ts'
 import type { Vector } from '../../protocol/rows.ts'
 import type { Caller, OperationBatch } from '../../volume/volume.ts'
-import { arrivalOf, Intake } from './intake.ts'
-import type { Outcome, Replica } from './intake.ts'
+import { arrivalOf, Intake } from './rows/intake.ts'
+import type { Outcome, Replica } from './rows/intake.ts'
 import { outlives, Session } from './session.ts'
 import type { LocalStream, SessionEffect, Times } from './session.ts'
 

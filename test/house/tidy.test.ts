@@ -126,6 +126,12 @@ test('each decision has its number, and fits a page', () => {
   expect(names.filter((name) => linesOf(`docs/decisions/${name}`) > 60)).toEqual([])
 })
 
+test('a change of whatever is built builds it again', () => {
+  const listed = /const SOURCES = \[([^\]]*)\]/.exec(readSource('scripts/bootstrap.mjs'))?.[1] ?? ''
+  const { include } = JSON.parse(readSource('tsconfig.build.json')) as { include: string[] }
+  expect([...listed.matchAll(/'([^']+)'/g)].map((match) => match[1])).toEqual(include)
+})
+
 /** Folders of one layer, from the root, one level deep: deeper ones are told of by their own headers. */
 function foldersIn(top: string): string[] {
   return readdirSync(join(ROOT, top), { withFileTypes: true })

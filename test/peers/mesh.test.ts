@@ -1,7 +1,9 @@
 /** Replication between nodes as a whole, simulated: whatever happens on the way, all end in the same state. */
 import { expect, test } from 'vitest'
+import { CLUSTER_STREAM } from '../../protocol/ids.ts'
+import { MemoryVolume } from './support/memory-volume.ts'
 import type { Fault } from './support/memory-volume.ts'
-import { run } from './support/simulated-mesh.ts'
+import { run, World } from './support/simulated-mesh.ts'
 import type { RunOptions } from './support/simulated-mesh.ts'
 
 async function diverged(seeds: number, options: RunOptions): Promise<number[]> {
@@ -41,4 +43,36 @@ test('a volume that advances inside an exchange is found out', async () => {
     if (!(await run(seed, { ...HARD, fault: 'early' })).converged) bad = seed
   }
   expect(bad).toBeGreaterThan(0)
+})
+
+test('rule 12: what a batch rests on is pulled when it has waited in vain', async () => {
+  const world = new World(1, 2)
+  const [a, b] = [world.nodes[0]!, world.nodes[1]!]
+  world.connect(a, b)
+  while (world.deliver()) await world.settle()
+  // a knows of a third node's operation that b never hears of by itself, and writes.
+  const third = new MemoryVolume({
+    stream: CLUSTER_STREAM,
+    origin: 'e'.repeat(32),
+    nowMs: () => world.wallMs,
+  })
+  third.write('k', 'of the third')
+  a.volume.apply(third.originals(third.identity().origin, 1)!)
+  a.volume.write('l', 'after it')
+  a.pusher.rung()
+  await world.settle()
+  while (world.deliver()) await world.settle()
+  while (world.step(b)) await world.settle()
+  expect(b.volume.config('l')).toBeNull()
+  // The next digest would tell b in 5 s; the batch does in 2.
+  for (let passedMs = 0; passedMs < 2_400; passedMs += 200) {
+    await world.pass(200)
+    while (world.hasMail) {
+      world.deliver()
+      while (world.step(b)) await world.settle()
+      await world.settle()
+    }
+  }
+  expect(b.volume.config('k')?.toString()).toBe('of the third')
+  expect(b.volume.vector()).toEqual(a.volume.vector())
 })

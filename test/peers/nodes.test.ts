@@ -39,8 +39,6 @@ async function pair(): Promise<[RealNode, RealNode]> {
   return [a, b]
 }
 
-if (cannotFetch !== null) console.warn(`skipped: ${cannotFetch}`)
-
 describe.skipIf(cannotFetch !== null)('two nodes', () => {
   test('a node joins, has buckets and objects of both sides, and changes go both ways', async () => {
     const [a, b] = [await start('a'), await start('b')]

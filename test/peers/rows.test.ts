@@ -1,9 +1,10 @@
 /** Rules 12 and 14, and what an exchange may claim, each on the part that keeps it. */
 import { expect, test } from 'vitest'
 import { realEnvironment } from '../../cli/environment.ts'
-import { serveExchange } from '../../daemon/peers/exchange.ts'
-import { Intake } from '../../daemon/peers/intake.ts'
-import { Pusher } from '../../daemon/peers/push.ts'
+import { serveExchange } from '../../daemon/peers/rows/exchange.ts'
+import { Intake } from '../../daemon/peers/rows/intake.ts'
+import type { Outcome } from '../../daemon/peers/rows/intake.ts'
+import { Pusher } from '../../daemon/peers/rows/push.ts'
 import { CLUSTER_STREAM, parseNodeId, parseSourceId } from '../../protocol/ids.ts'
 import { CLOCK_AHEAD_MAX_MS } from '../../protocol/limits.ts'
 import type { PeerControlMessage } from '../../protocol/messages/peer-control.ts'
@@ -47,21 +48,36 @@ test('rule 12: a batch waits for what it rests on, and what is behind it waits t
   expect(c.vector()).toEqual(b.vector())
 })
 
-test('rule 12: it waits for 2 s at most', () => {
+/** A batch of b that rests on what c lacks, held by c's intake. */
+function heldBatch(): { b: MemoryVolume; c: MemoryVolume; run: (nowMs: number) => Outcome[] } {
   const [a, b, c] = [volumeOf('a'), volumeOf('b'), volumeOf('c')]
   a.write('k', 'of a')
   b.apply(batchOf(a))
   b.write('l', 'of b')
   const intake = new Intake(c, by)
   intake.offer({ type: 'batch', from: peer, batch: batchOf(b), vector: b.vector() }, 0, WALL_MS)
-  const run = (nowMs: number): void => {
+  const run = (nowMs: number): Outcome[] => {
+    const outcomes: Outcome[] = []
     intake.release(nowMs)
-    while (intake.ready) intake.step(nowMs)
+    while (intake.ready) outcomes.push(...intake.step(nowMs))
+    return outcomes
   }
-  run(1_999)
+  return { b, c, run }
+}
+
+test('rule 12: it waits for 2 s at most', () => {
+  const { c, run } = heldBatch()
+  expect(run(1_999)).toEqual([])
   expect(c.config('l')).toBeNull()
   run(2_000)
   expect(c.config('l')?.toString()).toBe('of b')
+})
+
+test('rule 12: a batch that waited in vain shows its rows and claims nothing', () => {
+  const { b, c, run } = heldBatch()
+  run(0)
+  expect(run(2_000)).toEqual([{ type: 'changed' }])
+  expect(c.vector().get(b.identity().origin)).toBeUndefined()
 })
 
 test('rule 14: nothing is pushed before it is durable', async () => {

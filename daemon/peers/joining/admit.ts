@@ -31,7 +31,7 @@ import type { Caller, Volume } from '../../../volume/volume.ts'
 import type { Invites } from '../../cluster/invites.ts'
 import { activeMembers, admitMember, memberRows } from '../../cluster/members.ts'
 import type { ClusterHandle, NodeIdentity } from '../backend.ts'
-import { serveExchange } from '../exchange.ts'
+import { serveExchange } from '../rows/exchange.ts'
 import { fingerprintOf, nodeOfCertificate } from '../identity.ts'
 import type { Channel } from '../transport/channel.ts'
 

@@ -33,6 +33,7 @@ const BULK_ENTRY = join(import.meta.dirname, '../../../dist/cli/entries/daemon-b
 export const cannotFetch: string | null = existsSync(BULK_ENTRY)
   ? null
   : 'the program is not built (npx tsc -p tsconfig.build.json)'
+if (cannotFetch !== null) console.warn(`skipped: tests that fetch contents, because ${cannotFetch}`)
 
 export const until = async (
   what: string,

@@ -17,9 +17,9 @@ import {
   encodePeerControl,
 } from '../../../protocol/messages/peer-control-codec.ts'
 import type { PeerControlMessage } from '../../../protocol/messages/peer-control.ts'
-import { serveExchange, serveGap } from '../../../daemon/peers/exchange.ts'
+import { serveExchange, serveGap } from '../../../daemon/peers/rows/exchange.ts'
 import { Mesh } from '../../../daemon/peers/mesh.ts'
-import { Pusher } from '../../../daemon/peers/push.ts'
+import { Pusher } from '../../../daemon/peers/rows/push.ts'
 import type { Session } from '../../../daemon/peers/session.ts'
 import type { Fault } from './memory-volume.ts'
 import { MemoryVolume } from './memory-volume.ts'

@@ -7,10 +7,14 @@
  * its vector, is sent only when everything up to its snapshot is on disk. Pages are read only as fast as
  * the connection takes them, so a slow peer costs no memory.
  */
-import { errorFrom } from '../../protocol/errors.ts'
-import { BATCH_TARGET_BYTES, OPERATIONS_PER_MESSAGE_MAX } from '../../protocol/limits.ts'
-import type { GapRequest, PeerControlMessage, Pull } from '../../protocol/messages/peer-control.ts'
-import type { EncodedOperation, ExchangeReader, Volume } from '../../volume/volume.ts'
+import { errorFrom } from '../../../protocol/errors.ts'
+import { BATCH_TARGET_BYTES, OPERATIONS_PER_MESSAGE_MAX } from '../../../protocol/limits.ts'
+import type {
+  GapRequest,
+  PeerControlMessage,
+  Pull,
+} from '../../../protocol/messages/peer-control.ts'
+import type { EncodedOperation, ExchangeReader, Volume } from '../../../volume/volume.ts'
 
 /** An answer to a gap is at most so many batches; who lacks more pulls. */
 const GAP_BATCHES_MAX = 16

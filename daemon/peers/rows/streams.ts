@@ -2,10 +2,10 @@
  * The streams that are replicated: the cluster's own and those of the buckets that are open here, each with
  * what pushes its changes.
  */
-import type { StreamId } from '../../protocol/ids.ts'
-import type { Vector } from '../../protocol/rows.ts'
-import type { OperationBatch, Volume } from '../../volume/volume.ts'
-import type { PeersBackend } from './backend.ts'
+import type { StreamId } from '../../../protocol/ids.ts'
+import type { Vector } from '../../../protocol/rows.ts'
+import type { OperationBatch, Volume } from '../../../volume/volume.ts'
+import type { PeersBackend } from '../backend.ts'
 import { Pusher } from './push.ts'
 
 export interface StreamsOptions {

@@ -3,28 +3,31 @@
  * peer. It decides when something is applied; the volume decides what that means (merge, vector).
  *
  * Rule 12: a batch carries its sender's vector, and waits until this node covers it, for at most 2 s; a
- * batch behind a waiting one of the same origin waits with it. Nothing here makes a vector larger: `apply`
- * does for gap-free batches (A1), `finish` for complete exchanges (A2), `applyPage` never (A4).
+ * batch behind a waiting one of the same origin waits with it. After 2 s its rows are applied as those of a
+ * page, and the pull that is due then (`standing.ts`) brings what they rest on: a vector that covered them
+ * would claim that as well.
+ * Nothing here makes a vector larger: `apply` does for gap-free batches (A1), `finish` for complete
+ * exchanges (A2), `applyPage` never (A4).
  *
  * No clock, no socket: `offer` takes in, `step` does one portion of work, so that a long page does not
  * keep the loop. Portions are cut between operations only. Bounded by `INTAKE_MAX_BYTES`; what lies beyond
  * is dropped and comes again by exchange, since the vector has not moved.
  */
-import { ShoalError } from '../../protocol/errors.ts'
-import type { NodeId } from '../../protocol/ids.ts'
+import { ShoalError } from '../../../protocol/errors.ts'
+import type { NodeId } from '../../../protocol/ids.ts'
 import {
   APPLY_ROWS_MAX,
   BATCH_HOLD_MAX_MS,
   CLOCK_AHEAD_MAX_MS,
   KIB,
   MIB,
-} from '../../protocol/limits.ts'
-import type { Batch, End, Rows } from '../../protocol/messages/peer-control.ts'
-import { decodeRows } from '../../protocol/row-codec.ts'
-import type { Vector } from '../../protocol/rows.ts'
-import { msOfHlc } from '../../protocol/stamps.ts'
-import { vectorCovers } from '../../protocol/vector.ts'
-import type { Caller, EncodedOperation, OperationBatch, Volume } from '../../volume/volume.ts'
+} from '../../../protocol/limits.ts'
+import type { Batch, End, Rows } from '../../../protocol/messages/peer-control.ts'
+import { decodeRows } from '../../../protocol/row-codec.ts'
+import type { Vector } from '../../../protocol/rows.ts'
+import { msOfHlc } from '../../../protocol/stamps.ts'
+import { vectorCovers } from '../../../protocol/vector.ts'
+import type { Caller, EncodedOperation, OperationBatch, Volume } from '../../../volume/volume.ts'
 
 /** What waits here for one stream: some seconds of applying. Senders are paused far below (`peers.ts`). */
 const INTAKE_MAX_BYTES: number = 16 * MIB
@@ -55,6 +58,8 @@ export type Arrival =
       readonly vector: Vector
     }
 
+type BatchArrival = Extract<Arrival, { readonly type: 'batch' }>
+
 export type Outcome =
   /** Something new is visible now: ring. */
   | { readonly type: 'changed' }
@@ -74,6 +79,8 @@ interface Waiting {
   readonly arrival: Arrival
   readonly bytes: number
   readonly deadlineMs: number
+  /** Whether what a batch rests on is here: to be asked yet, yes, or not in time. */
+  readonly basis: 'unknown' | 'covered' | 'uncovered'
 }
 
 /**
@@ -122,11 +129,6 @@ export class Intake {
     return this.#queue.length > 0
   }
 
-  /** When a held batch is applied regardless (ms), null when none is held. */
-  get deadlineMs(): number | null {
-    return this.#held[0]?.deadlineMs ?? null
-  }
-
   /** The exchange that is being received, null when none is. */
   get pull(): Readonly<Pull> | null {
     return this.#pull
@@ -170,7 +172,8 @@ export class Intake {
       return false
     }
     this.#bytes += bytes
-    this.#queue.push({ arrival, bytes, deadlineMs: nowMs + BATCH_HOLD_MAX_MS })
+    const deadlineMs = nowMs + BATCH_HOLD_MAX_MS
+    this.#queue.push({ arrival, bytes, deadlineMs, basis: 'unknown' })
     return true
   }
 
@@ -193,15 +196,12 @@ export class Intake {
 
   #take(next: Waiting, nowMs: number): Outcome[] {
     const { arrival } = next
-    if (arrival.type === 'batch') {
-      if (this.#mustWait(arrival, nowMs, next.deadlineMs)) {
-        this.#held.push(next)
-        this.#bytes += next.bytes
-        return []
-      }
-      return this.#batch(arrival)
-    }
-    return this.#exchanged(arrival)
+    if (arrival.type !== 'batch') return this.#exchanged(arrival)
+    const basis = this.#basisOf(next, arrival, nowMs)
+    if (basis !== 'unknown') return this.#batch(arrival, basis)
+    this.#held.push(next)
+    this.#bytes += next.bytes
+    return []
   }
 
   /** Held batches whose time is over, or whose dependencies have come meanwhile, go back to the queue's front. */
@@ -214,38 +214,46 @@ export class Intake {
     for (const held of this.#held) {
       const { arrival } = held
       if (arrival.type !== 'batch') continue
-      const due = held.deadlineMs <= nowMs || covers(vector, arrival)
-      if (due && !blocked.has(arrival.batch.origin)) free.push(held)
+      const { origin } = arrival.batch
+      const basis = blocked.has(origin) ? 'unknown' : basisIn(vector, arrival, held, nowMs)
+      if (basis !== 'unknown') free.push({ ...held, basis })
       else {
         waiting.push(held)
-        blocked.add(arrival.batch.origin)
+        blocked.add(origin)
       }
     }
     this.#held = waiting
     this.#queue.unshift(...free)
   }
 
-  #mustWait(arrival: Arrival & { type: 'batch' }, nowMs: number, deadlineMs: number): boolean {
-    if (deadlineMs <= nowMs) return false
+  #basisOf(next: Waiting, arrival: BatchArrival, nowMs: number): Waiting['basis'] {
+    if (next.basis !== 'unknown') return next.basis
     const { origin } = arrival.batch
-    const behind = this.#held.some(
+    const isBehind = this.#held.some(
       ({ arrival: other }) => other.type === 'batch' && other.batch.origin === origin,
     )
-    return behind || !covers(this.#replica.vector(), arrival)
+    return isBehind ? 'unknown' : basisIn(this.#replica.vector(), arrival, next, nowMs)
   }
 
-  #batch(arrival: Arrival & { type: 'batch' }): Outcome[] {
+  #batch(arrival: BatchArrival, basis: 'covered' | 'uncovered'): Outcome[] {
     const { from, batch } = arrival
     const count = portionOf(batch.operations)
+    const operations = batch.operations.slice(0, count)
     const rest = batch.operations.slice(count)
     const to = rest.length === 0 ? batch.to : batch.from + count - 1
-    const portion = { ...batch, to, operations: batch.operations.slice(0, count) }
-    const { applied, outcome } = this.#replica.apply(portion, this.#by)
+    const portion = { ...batch, to, operations }
+    const { applied, outcome } =
+      basis === 'covered'
+        ? this.#replica.apply(portion, this.#by)
+        : this.#replica.applyPage(operations, this.#by)
     if (rest.length > 0) {
-      this.#putBack({ ...arrival, batch: { ...batch, from: to + 1, operations: rest } }, rest)
+      const behind = { ...arrival, batch: { ...batch, from: to + 1, operations: rest } }
+      this.#putBack(behind, rest, basis)
     }
     const outcomes: Outcome[] = applied > 0 ? [{ type: 'changed' }] : []
-    return outcome === 'gap' ? [...outcomes, { type: 'gap', from, batch: portion }] : outcomes
+    // Where it lacks its basis, the original operations would not help: a pull is due (`standing.ts`).
+    const isGap = basis === 'covered' && outcome === 'gap'
+    return isGap ? [...outcomes, { type: 'gap', from, batch: portion }] : outcomes
   }
 
   #exchanged(arrival: Exclude<Arrival, { type: 'batch' }>): Outcome[] {
@@ -259,24 +267,37 @@ export class Intake {
       return applied > 0 ? [{ type: 'changed' }, ended] : [ended]
     }
     const { applied } = this.#replica.applyPage(portion, this.#by)
-    if (rest.length > 0) this.#putBack({ ...arrival, operations: rest }, rest)
+    if (rest.length > 0) this.#putBack({ ...arrival, operations: rest }, rest, 'covered')
     return applied > 0 ? [{ type: 'changed' }] : []
   }
 
-  #putBack(arrival: Arrival, operations: readonly EncodedOperation[]): void {
+  /** What is left of an arrival: the next portion, before everything else. */
+  #putBack(
+    arrival: Arrival,
+    operations: readonly EncodedOperation[],
+    basis: 'covered' | 'uncovered',
+  ): void {
     const bytes = operations.reduce((sum, operation) => sum + operation.rows.length, 0)
     this.#bytes += bytes
-    // Whatever it waited for is settled: only its remaining portions are left.
-    this.#queue.unshift({ arrival, bytes, deadlineMs: 0 })
+    this.#queue.unshift({ arrival, bytes, deadlineMs: 0, basis })
   }
 }
 
-/** Whether everything that a batch may rest on is here; its own origin is not asked, `apply` sees gaps. */
-function covers(vector: Vector, arrival: Arrival & { type: 'batch' }): boolean {
-  for (const [origin, seq] of arrival.vector) {
-    if (origin !== arrival.batch.origin && !vectorCovers(vector, origin, seq)) return false
+/**
+ * Whether everything that a batch may rest on is in a vector, in time; its own origin is not asked, `apply`
+ * sees gaps.
+ */
+function basisIn(
+  vector: Vector,
+  { batch, vector: rested }: BatchArrival,
+  { deadlineMs }: Waiting,
+  nowMs: number,
+): Waiting['basis'] {
+  for (const [origin, seq] of rested) {
+    if (origin === batch.origin || vectorCovers(vector, origin, seq)) continue
+    return deadlineMs <= nowMs ? 'uncovered' : 'unknown'
   }
-  return true
+  return 'covered'
 }
 
 /** How many operations make one portion: at least one. */

@@ -6,11 +6,11 @@
  * Rule 14: everything that is read is durable before it is sent, contents first. Only operations of this
  * node's own origin are pushed; those of others come from their own nodes, or by exchange.
  */
-import type { Environment } from '../../protocol/environment.ts'
-import type { Lseq } from '../../protocol/ids.ts'
-import { BATCH_TARGET_BYTES, OPERATIONS_PER_MESSAGE_MAX } from '../../protocol/limits.ts'
-import type { Vector } from '../../protocol/rows.ts'
-import type { EncodedOperation, LogEntry, OperationBatch, Volume } from '../../volume/volume.ts'
+import type { Environment } from '../../../protocol/environment.ts'
+import type { Lseq } from '../../../protocol/ids.ts'
+import { BATCH_TARGET_BYTES, OPERATIONS_PER_MESSAGE_MAX } from '../../../protocol/limits.ts'
+import type { Vector } from '../../../protocol/rows.ts'
+import type { EncodedOperation, LogEntry, OperationBatch, Volume } from '../../../volume/volume.ts'
 
 /** Rounds begin at least so far apart: under load one sync and one message carry many operations. */
 const COALESCE_MS = 5
