@@ -109,8 +109,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     state,
     cluster: () => stores.cluster().volume,
     bucket: (stream) => stores.bucket(stream),
-    // Live peers push as they write; what they know of the name is here already.
-    refresh: () => Promise.resolve(),
+    refresh: refresherOver(links),
     committed: (stream, lseq) => doorbell.committed(stream, lseq),
   })
   const localKey = writeLocalKey(home, environment)
@@ -208,6 +207,12 @@ export function maintainVolumes({ environment, stores, log }: Parts): () => void
   let cancel = environment.after(MAINTAIN_EVERY_MS, turn)
   return () => {
     cancel()
+  }
+}
+
+function refresherOver(links: Links): (withinMs: number) => Promise<void> {
+  return async (withinMs) => {
+    await links.peers?.refresh(CLUSTER_STREAM, withinMs)
   }
 }
 

@@ -27,7 +27,7 @@ import { findUrlKey, grantApp, newUrlKey } from './access-keys.ts'
 import { DEFAULT_SETTINGS } from './state.ts'
 import type { BucketState, ClusterState } from './state.ts'
 
-/** How long `create` listens for what live peers know of the name (rule 4). */
+/** How long a change waits for what live peers know already (rule 4). */
 const REFRESH_WITHIN_MS = 1_000
 
 export interface BucketsOptions {
@@ -108,8 +108,12 @@ export class Buckets {
     return key
   }
 
-  /** Changes settings; null fields stay. @throws ShoalError `no-such-bucket` */
+  /**
+   * Changes settings; null fields stay, as the live peers know them.
+   * @throws ShoalError `no-such-bucket`
+   */
   async set(name: BucketName, change: BucketChange): Promise<BucketState> {
+    await this.#options.refresh(REFRESH_WITHIN_MS)
     const { stream, settings } = this.get(name)
     const volume = this.#options.cluster()
     const rows = new Map<string, Buffer>(this.#settingsRows(stream, settings, change))
@@ -127,6 +131,7 @@ export class Buckets {
    * @throws ShoalError `no-such-bucket`, `bucket-not-empty`
    */
   async destroy(name: BucketName, force: boolean): Promise<StreamId> {
+    await this.#options.refresh(REFRESH_WITHIN_MS)
     const { stream } = this.get(name)
     const { environment, bucket, cluster } = this.#options
     const held = bucket(stream)?.list({ prefix: '', delimiter: '', after: '', limit: 1 })

@@ -149,6 +149,11 @@ export interface Peers {
    * @throws ShoalError `missing-content`, `unavailable` when nobody gives it
    */
   fetch(stream: StreamId, content: ContentReference, priority: FetchPriority): Promise<void>
+  /**
+   * Resolves when all that the connected nodes know of a stream by now is here, at the latest after
+   * `timeoutMs` (rule 4). Never rejects.
+   */
+  refresh(stream: StreamId, timeoutMs: number): Promise<void>
   /** The doorbell: somebody on this machine committed to that stream (`CLUSTER_STREAM` too). Returns at once. */
   rung(stream: StreamId): void
   /** Closes sockets, thread and timers. Idempotent. */

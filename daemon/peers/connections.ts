@@ -62,6 +62,8 @@ export class Connections {
   /** Streams with rows to apply. */
   readonly #work = new Set<StreamId>()
   #working = false
+  /** Whoever waits for a refresh; bounded by those that the mesh has under way. */
+  readonly #refreshWaiters = new Map<number, () => void>()
   /** The message encoded last: a batch goes to many. */
   #encoded: { message: PeerControlMessage; bytes: Buffer } | null = null
   #closed = false
@@ -99,7 +101,9 @@ export class Connections {
         opened: (session) => {
           options.opened(session.peer)
         },
-        pulled: () => {},
+        refreshed: (refresh) => {
+          this.#refreshWaiters.get(refresh)?.()
+        },
         warn: (session, message, cause) => {
           log({ level: 'warning', message, peer: session?.peer ?? null, cause })
         },
@@ -131,6 +135,25 @@ export class Connections {
       const buffered = this.#connectionBySession.get(session)?.socket.buffered ?? Infinity
       return buffered < PUSH_BUFFER_BYTES
     })
+  }
+
+  /**
+   * Resolves when all that the connected nodes knew of a stream when this was called is here, or after
+   * `timeoutMs`.
+   */
+  async refresh(stream: StreamId, timeoutMs: number): Promise<void> {
+    const { environment } = this.#options
+    const refresh = this.mesh.refresh(stream, environment.monotonicMs())
+    if (refresh === null) return
+    await new Promise<void>((resolve) => {
+      const cancel = environment.after(timeoutMs, resolve)
+      this.#refreshWaiters.set(refresh, () => {
+        cancel()
+        resolve()
+      })
+    })
+    this.#refreshWaiters.delete(refresh)
+    this.mesh.forgetRefresh(refresh)
   }
 
   /** Called every few hundred ms. */

@@ -1,7 +1,7 @@
 /**
  * All control connections of this node and all streams, without a clock, a socket or a disk of its own:
- * what arrives is put in order (`intake.ts`), what is lacking is pulled, what was committed here is
- * pushed. The rim (`peers.ts`) brings messages and time in and carries the effects out.
+ * what arrives is put in order (`rows/intake.ts`), what is lacking is pulled (`pulls.ts`), what was
+ * committed here is pushed. The rim (`peers.ts`) brings messages and time in and carries the effects out.
  *
  * Invariants: one connection for each pair of nodes; one pull for each stream at a time, whichever peer it
  * is from; a vector is made larger by the volume alone, at gap-free batches and at ends of pulls whose
@@ -9,7 +9,7 @@
  */
 import { errorFrom } from '../../protocol/errors.ts'
 import type { ShoalError } from '../../protocol/errors.ts'
-import type { ClusterId, NodeId, OriginId, StreamId } from '../../protocol/ids.ts'
+import type { ClusterId, NodeId, StreamId } from '../../protocol/ids.ts'
 import type {
   Batch,
   End,
@@ -23,20 +23,14 @@ import type { Vector } from '../../protocol/rows.ts'
 import type { Caller, OperationBatch } from '../../volume/volume.ts'
 import { arrivalOf, Intake } from './rows/intake.ts'
 import type { Outcome, Replica } from './rows/intake.ts'
+import { Pulls } from './pulls.ts'
+import type { PulledStream } from './pulls.ts'
+import { Refreshes } from './refresh.ts'
 import { outlives, Session } from './session.ts'
 import type { LocalStream, SessionEffect, Times } from './session.ts'
 
-/** Pulls from one peer at once: enough to hide a round trip each, few enough to share the socket fairly. */
-const PULLS_PER_SESSION_MAX = 8
-/** A pull of which nothing has come for so long is given up, and asked for again. */
-const PULL_SILENCE_MAX_MS = 30_000
-/** After a pull that failed. */
-const PULL_AGAIN_MS = 2_000
-/** An answer to a request for a gap takes a round trip and a sync; asked again only after this. */
-const GAP_AGAIN_MS = 1_000
-
 /** Messages after which a pull may be due at once; what live batches leave lacking, the next tick sees. */
-const MAY_SHOW_A_LACK: ReadonlySet<string> = new Set(['hello', 'digest', 'pull', 'error'])
+const MAY_SHOW_A_LACK: ReadonlySet<string> = new Set(['hello', 'digest', 'pull', 'vector', 'error'])
 
 /** A stream as the mesh uses it. */
 export type MeshStream = Replica & LocalStream
@@ -53,8 +47,8 @@ export interface MeshPort {
   /** Rows of a peer have been applied: ring. */
   changed(stream: StreamId): void
   opened(session: Session): void
-  /** A pull from this peer has been applied to its end. */
-  pulled(session: Session, stream: StreamId): void
+  /** All that was known elsewhere when this refresh began is here. */
+  refreshed(refresh: number): void
   warn(session: Session | null, message: string, cause?: unknown): void
 }
 
@@ -66,12 +60,8 @@ export interface MeshOptions {
   readonly port: MeshPort
 }
 
-interface OpenStream {
+interface OpenStream extends PulledStream {
   readonly replica: MeshStream
-  readonly intake: Intake
-  /** Whose pull the intake waits for: a connection, not a node, since one may replace another. */
-  puller: Session | null
-  readonly gapAskedMsByOrigin: Map<OriginId, number>
 }
 
 export class Mesh {
@@ -79,11 +69,19 @@ export class Mesh {
   readonly #streams = new Map<StreamId, OpenStream>()
   readonly #sessions = new Set<Session>()
   readonly #openByNode = new Map<NodeId, Session>()
-  /** Numbers of pulls are never used again, so that a late page cannot be taken for another pull's. */
-  #nextPull = 1
+  readonly #pulls: Pulls
+  readonly #refreshes = new Refreshes()
 
   constructor(options: MeshOptions) {
     this.#options = options
+    this.#pulls = new Pulls({
+      streams: this.#streams,
+      session: (node) => this.session(node),
+      sessions: () => this.sessions(),
+      run: (session, effects, nowMs) => {
+        this.#run(session, effects, nowMs)
+      },
+    })
   }
 
   /** The open connection with a node, null when there is none. */
@@ -97,13 +95,13 @@ export class Mesh {
 
   /** Whether all that a connected node has told to hold of a stream is included here. */
   isSettled(node: NodeId, stream: StreamId): boolean {
-    const standing = this.#openByNode.get(node)?.standing
+    const session = this.#openByNode.get(node)
+    return session !== undefined && this.#isCovered(session, stream)
+  }
+
+  #isCovered({ standing }: Session, stream: StreamId): boolean {
     const open = this.#streams.get(stream)
-    return (
-      standing !== undefined &&
-      open !== undefined &&
-      standing.isCovered(stream, open.replica.vector())
-    )
+    return open !== undefined && standing.isCovered(stream, open.replica.vector())
   }
 
   /** Bytes of rows that wait to be applied, over all streams. */
@@ -132,7 +130,7 @@ export class Mesh {
       session.standing.appeared(replica.stream, nowMs)
       this.#run(session, session.announce(replica, nowMs), nowMs)
     }
-    this.#pullWhatLacks(nowMs)
+    this.#pulls.start(nowMs)
   }
 
   removeStream(stream: StreamId): void {
@@ -165,16 +163,20 @@ export class Mesh {
   disconnect(session: Session): void {
     session.close('the connection ended')
     this.#sessions.delete(session)
-    for (const { intake, puller } of this.#streams.values()) {
-      if (puller === session) intake.giveUp()
-    }
+    this.#pulls.lost(session)
     if (this.#openByNode.get(session.peer) === session) this.#openByNode.delete(session.peer)
+    this.#refreshes.lost(session)
+    this.#endRefreshes()
   }
 
   receive(session: Session, message: PeerControlMessage | UnknownMessage, times: Times): void {
     if (!this.#sessions.has(session)) return
     this.#run(session, session.receive(message, times), times.nowMs, times.wallMs)
-    if (MAY_SHOW_A_LACK.has(message.type)) this.#pullFrom(session, times.nowMs)
+    if (MAY_SHOW_A_LACK.has(message.type)) this.#pulls.startFrom(session, times.nowMs)
+    if (message.type === 'vector') {
+      this.#refreshes.told(session, message.request)
+      this.#endRefreshes()
+    }
   }
 
   /** Called every few hundred ms, so that silence, holds and lacks come to their ends. */
@@ -182,16 +184,37 @@ export class Mesh {
     for (const session of this.#sessions) {
       this.#run(session, session.tick(times), times.nowMs)
     }
-    for (const [stream, { intake }] of this.#streams) {
-      intake.release(times.nowMs)
-      if (intake.ready) this.#options.port.work(stream)
-      const { pull } = intake
-      if (pull === null || intake.ready || times.nowMs - pull.heardMs < PULL_SILENCE_MAX_MS)
-        continue
-      intake.giveUp()
-      this.#openByNode.get(pull.from)?.standing.postpone(stream, times.nowMs, PULL_AGAIN_MS)
+    for (const [stream, open] of this.#streams) {
+      open.intake.release(times.nowMs)
+      if (open.intake.ready) this.#options.port.work(stream)
+      this.#pulls.giveUpSilent(stream, open, times.nowMs)
     }
-    this.#pullWhatLacks(times.nowMs)
+    this.#pulls.start(times.nowMs)
+  }
+
+  /**
+   * Asks every connected node where it stands in a stream, and pulls what lacks; `port.refreshed` tells when
+   * all that is here. Whoever waits no longer says so to `forgetRefresh`.
+   * @returns its number; null where there is nobody to ask, or too much is asked already
+   */
+  refresh(stream: StreamId, nowMs: number): number | null {
+    if (this.#openByNode.size === 0) return null
+    const request = this.#refreshes.start(stream, this.#openByNode.values())
+    if (request === null) return null
+    const message = { type: 'vector-request', request, stream } as const
+    for (const session of this.sessions()) {
+      this.#run(session, [{ type: 'send', message }], nowMs)
+    }
+    return request
+  }
+
+  forgetRefresh(refresh: number): void {
+    this.#refreshes.forget(refresh)
+  }
+
+  #endRefreshes(): void {
+    const over = this.#refreshes.takeOver((session, stream) => this.#isCovered(session, stream))
+    for (const refresh of over) this.#options.port.refreshed(refresh)
   }
 
   // ---- rows --------------------------------------------------------------------------------------
@@ -248,7 +271,7 @@ export class Mesh {
           else port.resend(session, effect.message)
           break
         case 'refused':
-          this.#refused(session, effect.message, nowMs)
+          this.#pulls.refused(session, effect.message, nowMs)
           break
         case 'rolled-back':
           port.warn(session, `it holds operations up to ${effect.seq} that this node has lost`)
@@ -302,7 +325,7 @@ export class Mesh {
           port.changed(open.replica.stream)
           break
         case 'gap':
-          this.#askForGap(open, outcome.from, outcome.batch, nowMs)
+          this.#pulls.askForGap(open, outcome.from, outcome.batch, nowMs)
           break
         case 'ended':
           this.#ended(open, outcome.from, nowMs)
@@ -311,77 +334,17 @@ export class Mesh {
     }
   }
 
-  #ended(open: OpenStream, from: NodeId, nowMs: number): void {
+  #ended({ replica }: OpenStream, from: NodeId, nowMs: number): void {
     const session = this.#openByNode.get(from)
     if (session === undefined) return
-    session.standing.exchanged(open.replica.stream, open.replica.vector(), nowMs)
-    this.#options.port.pulled(session, open.replica.stream)
-    this.#pullWhatLacks(nowMs)
-  }
-
-  #askForGap(open: OpenStream, from: NodeId, batch: OperationBatch, nowMs: number): void {
-    const session = this.#openByNode.get(from)
-    const { stream } = open.replica
-    // A pull from the same peer brings what is missing, and its end covers it.
-    if (session === undefined || open.intake.pull?.from === from) return
-    const askedMs = open.gapAskedMsByOrigin.get(batch.origin)
-    if (askedMs !== undefined && nowMs - askedMs < GAP_AGAIN_MS) return
-    open.gapAskedMsByOrigin.set(batch.origin, nowMs)
-    const known = open.replica.vector().get(batch.origin) ?? 0
-    const { origin, to } = batch
-    this.#options.port.send(session, { type: 'gap-request', stream, origin, from: known + 1, to })
-  }
-
-  #refused(
-    session: Session,
-    error: { code: string; why: string; stream: StreamId | null; pull: number | null },
-    nowMs: number,
-  ): void {
-    if (error.stream === null) return
-    const { standing } = session
-    if (error.pull === null) return standing.urgent(error.stream, nowMs)
-    const pull = this.#streams.get(error.stream)?.intake.pull
-    if (pull?.from !== session.peer || pull.pull !== error.pull) return
-    this.#streams.get(error.stream)?.intake.giveUp()
-    if (error.code === 'no-such-bucket') standing.forget(error.stream)
-    else standing.postpone(error.stream, nowMs, PULL_AGAIN_MS)
+    session.standing.exchanged(replica.stream, replica.vector(), nowMs)
+    this.#pulls.start(nowMs)
+    this.#endRefreshes()
   }
 
   #failed(open: OpenStream, error: ShoalError, from: NodeId | null, nowMs: number): void {
     const session = from === null ? null : (this.#openByNode.get(from) ?? null)
     this.#options.port.warn(session, error.message, error)
-    session?.standing.postpone(open.replica.stream, nowMs, PULL_AGAIN_MS)
-  }
-
-  /** Starts the pulls that are due, one for each stream. */
-  #pullWhatLacks(nowMs: number): void {
-    for (const session of this.#openByNode.values()) this.#pullFrom(session, nowMs)
-  }
-
-  #pullFrom(session: Session, nowMs: number): void {
-    if (!session.open) return
-    const vectorOf = (stream: StreamId): Vector | null =>
-      this.#streams.get(stream)?.replica.vector() ?? null
-    const wanted = session.standing.wanted(vectorOf, nowMs)
-    let room = wanted.length === 0 ? 0 : PULLS_PER_SESSION_MAX - this.#pullsOf(session)
-    for (const stream of wanted) {
-      const open = this.#streams.get(stream)
-      if (open === undefined || open.intake.pull !== null) continue
-      if (room <= 0) return
-      room -= 1
-      const pull = this.#nextPull
-      this.#nextPull += 1
-      open.puller = session
-      open.intake.expect(session.peer, pull, nowMs)
-      this.#run(session, session.pull(open.replica, pull), nowMs)
-    }
-  }
-
-  #pullsOf(session: Session): number {
-    let count = 0
-    for (const { intake, puller } of this.#streams.values()) {
-      if (puller === session && intake.pull !== null) count += 1
-    }
-    return count
+    if (from !== null) this.#pulls.postpone(open.replica.stream, from, nowMs)
   }
 }

@@ -184,6 +184,10 @@ class PeersPart implements Peers {
     return this.#bulk.fetch(stream, content, priority)
   }
 
+  async refresh(stream: StreamId, timeoutMs: number): Promise<void> {
+    if (!this.#closed && !this.#between) await this.#connections.refresh(stream, timeoutMs)
+  }
+
   rung(stream: StreamId): void {
     if (this.#closed || this.#between) return
     this.#streams.rung(stream)

@@ -23,9 +23,11 @@ import type {
   Rows,
   StreamState,
   UnknownMessage,
+  VectorAnswer,
+  VectorRequest,
 } from '../../protocol/messages/peer-control.ts'
 import type { Vector } from '../../protocol/rows.ts'
-import { EMPTY_VECTOR, hashVector, vectorBeyond } from '../../protocol/vector.ts'
+import { EMPTY_VECTOR, hashVector, vectorBeyond, vectorIncludes } from '../../protocol/vector.ts'
 import { Standing } from './standing.ts'
 
 /** Who has not said HELLO by then is not one of ours. */
@@ -184,6 +186,13 @@ export class Session {
         return [{ type: 'asked', message }]
       case 'gap-request':
         return [{ type: 'asked', message }]
+      case 'vector-request':
+        return [this.#stand(message)]
+      case 'vector':
+        this.#told(message, times.nowMs)
+        return []
+      case 'chain':
+        return []
       case 'error':
         return [{ type: 'refused', message }]
       default:
@@ -267,6 +276,19 @@ export class Session {
     const ours = this.#options.stream(message.stream)?.vector() ?? null
     const said = { hash: message.vectorHash, changed: message.changed }
     this.standing.told(message.stream, said, ours, nowMs)
+  }
+
+  #stand({ request, stream }: VectorRequest): SessionEffect {
+    const vector = this.#options.stream(stream)?.vector() ?? null
+    return this.#send({ type: 'vector', request, stream, vector })
+  }
+
+  /** Somebody waits for what it holds: what is lacking of it is pulled at once. */
+  #told({ stream, vector }: VectorAnswer, nowMs: number): void {
+    if (vector === null) return this.standing.forget(stream)
+    this.#holds(stream, vector, nowMs)
+    const ours = this.#options.stream(stream)?.vector()
+    if (ours !== undefined && !vectorIncludes(ours, vector)) this.standing.urgent(stream, nowMs)
   }
 
   #rows(message: Batch | Rows | End, nowMs: number): SessionEffect[] {

@@ -50,6 +50,9 @@ const END = 8
 const DIGEST = 9
 const GAP_REQUEST = 10
 const ERROR = 11
+const VECTOR_REQUEST = 12
+const VECTOR = 13
+const CHAIN = 14
 
 const NAME_MAX_UNITS = 255
 const CODE_MAX_UNITS = 64
@@ -57,7 +60,8 @@ const WHY_MAX_UNITS = 1024
 /** A place in a pull is a few numbers; whoever made it reads it again, nobody else. */
 const CURSOR_MAX_BYTES = 1024
 const PROTOCOL_MAX = 0xffff
-const PULL_MAX = 0xffff_ffff
+/** Numbers of pulls and requests: 32 bits. */
+const NUMBER_MAX = 0xffff_ffff
 
 /** @throws ShoalError `invalid-argument` where a field breaks its bound */
 export function encodePeerControl(message: PeerControlMessage): Buffer {
@@ -87,15 +91,18 @@ export function encodePeerControl(message: PeerControlMessage): Buffer {
     case 'end':
     case 'digest':
     case 'gap-request':
+    case 'vector-request':
+    case 'vector':
+    case 'chain':
       return encodeStreamMessage(message)
     default:
       return unreachable(message)
   }
 }
 
-type StreamMessage = Extract<
+type StreamMessage = Exclude<
   PeerControlMessage,
-  { readonly type: 'batch' | 'pull' | 'rows' | 'end' | 'digest' | 'gap-request' }
+  { readonly type: 'hello' | 'hello-ack' | 'ping' | 'pong' | 'error' }
 >
 
 function encodeStreamMessage(message: StreamMessage): Buffer {
@@ -126,6 +133,14 @@ function encodeStreamMessage(message: StreamMessage): Buffer {
       return seal(DIGEST, [stream, message.vectorHash, encodeVector(message.changed)])
     case 'gap-request':
       return seal(GAP_REQUEST, [stream, bytesOfHex(message.origin), message.from, message.to])
+    case 'vector-request':
+      return seal(VECTOR_REQUEST, [message.request, stream])
+    case 'vector': {
+      const vector = message.vector === null ? null : encodeVector(message.vector)
+      return seal(VECTOR, [message.request, stream, vector])
+    }
+    case 'chain':
+      return seal(CHAIN, [stream, bytesOfHex(message.origin), message.seq, message.chainHash])
     default:
       return unreachable(message)
   }
@@ -158,7 +173,7 @@ const packOperations = (operations: readonly EncodedOperation[]): Packable =>
   operations.map(({ origin, seq, rows }) => [bytesOfHex(origin), seq, rows])
 
 const seqField = whole(1)
-const pullField = whole(0, PULL_MAX)
+const numberField = whole(0, NUMBER_MAX)
 const rowsField = bytesUpTo(OPERATION_MAX_BYTES)
 const nullableHash = nullable(shortHash)
 
@@ -279,7 +294,7 @@ const readers: ReadonlyMap<number, MessageReader<PeerControlMessage>> = new Map<
     PULL,
     reader(
       'PULL',
-      leading([streamId, pullField, vectorField, nullable(bytesUpTo(CURSOR_MAX_BYTES))]),
+      leading([streamId, numberField, vectorField, nullable(bytesUpTo(CURSOR_MAX_BYTES))]),
       ([stream, pull, vector, cursor]) => ({ type: 'pull', stream, pull, vector, cursor }),
     ),
   ],
@@ -287,7 +302,7 @@ const readers: ReadonlyMap<number, MessageReader<PeerControlMessage>> = new Map<
     ROWS,
     reader(
       'ROWS',
-      leading([streamId, pullField, operationsField, nullable(bytesUpTo(CURSOR_MAX_BYTES))]),
+      leading([streamId, numberField, operationsField, nullable(bytesUpTo(CURSOR_MAX_BYTES))]),
       ([stream, pull, operations, cursor]) => ({ type: 'rows', stream, pull, operations, cursor }),
     ),
   ],
@@ -295,7 +310,7 @@ const readers: ReadonlyMap<number, MessageReader<PeerControlMessage>> = new Map<
     END,
     reader(
       'END',
-      leading([streamId, pullField, operationsField, vectorField]),
+      leading([streamId, numberField, operationsField, vectorField]),
       ([stream, pull, operations, vector]) => ({ type: 'end', stream, pull, operations, vector }),
     ),
   ],
@@ -316,10 +331,39 @@ const readers: ReadonlyMap<number, MessageReader<PeerControlMessage>> = new Map<
     ),
   ],
   [
+    VECTOR_REQUEST,
+    reader('VECREQ', leading([numberField, streamId]), ([request, stream]) => ({
+      type: 'vector-request',
+      request,
+      stream,
+    })),
+  ],
+  [
+    VECTOR,
+    reader(
+      'VECTOR',
+      leading([numberField, streamId, nullable(vectorField)]),
+      ([request, stream, vector]) => ({ type: 'vector', request, stream, vector }),
+    ),
+  ],
+  [
+    CHAIN,
+    reader(
+      'CHAIN',
+      leading([streamId, originId, seqField, shortHash]),
+      ([stream, origin, seq, chainHash]) => ({ type: 'chain', stream, origin, seq, chainHash }),
+    ),
+  ],
+  [
     ERROR,
     reader(
       'ERR',
-      leading([text(CODE_MAX_UNITS), text(WHY_MAX_UNITS), nullable(streamId), nullable(pullField)]),
+      leading([
+        text(CODE_MAX_UNITS),
+        text(WHY_MAX_UNITS),
+        nullable(streamId),
+        nullable(numberField),
+      ]),
       ([code, why, stream, pull]) => ({ type: 'error', code, why, stream, pull }),
     ),
   ],

@@ -140,6 +140,34 @@ export interface PeerError {
   readonly pull: number | null
 }
 
+/** "Where do you stand in this stream now?" Asked before a decision that must not miss what others know (rule 4). */
+export interface VectorRequest {
+  readonly type: 'vector-request'
+  /** Chosen by who asks; comes back with the answer. */
+  readonly request: number
+  readonly stream: StreamId
+}
+
+/** The answer: the whole vector as it was when the question came; null = the stream is not held. */
+export interface VectorAnswer {
+  readonly type: 'vector'
+  readonly request: number
+  readonly stream: StreamId
+  readonly vector: Vector | null
+}
+
+/**
+ * The chain hash of the sender's own origin after operation `seq`, told behind END, which has no place for
+ * it: the next HELLO_ACK names it again (rule 3).
+ */
+export interface Chain {
+  readonly type: 'chain'
+  readonly stream: StreamId
+  readonly origin: OriginId
+  readonly seq: number
+  readonly chainHash: Buffer
+}
+
 /** A message of a later version: ignored and counted. */
 export interface UnknownMessage {
   readonly type: 'unknown'
@@ -158,3 +186,6 @@ export type PeerControlMessage =
   | Digest
   | GapRequest
   | PeerError
+  | VectorRequest
+  | VectorAnswer
+  | Chain

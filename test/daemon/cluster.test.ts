@@ -111,6 +111,22 @@ describe('buckets', () => {
     })
   })
 
+  it('keep what others have just set, and may be destroyed where nobody heard of them yet', async () => {
+    const first = newMachine('a')
+    const ask = (): Promise<void> => {
+      bring(first, second)
+      return Promise.resolve()
+    }
+    const second: Machine = newMachine('b', ask)
+    await first.buckets.create(NAME, null, { ...UNSET, replicas: 2 })
+    const { settings } = await second.buckets.set(NAME, { ...UNSET, quotaBytes: 1000 })
+    expect(settings).toMatchObject({ replicas: 2, quotaBytes: 1000 })
+    const other = parseBucketName('others')
+    await first.buckets.create(other, null, UNSET)
+    await second.buckets.destroy(other, false)
+    expect(second.state.bucket(other)).toBeNull()
+  })
+
   it('made on two machines at once are one, public only if both said so', async () => {
     const first = newMachine('a')
     const second = newMachine('b')

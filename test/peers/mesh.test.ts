@@ -76,3 +76,36 @@ test('rule 12: what a batch rests on is pulled when it has waited in vain', asyn
   expect(b.volume.config('k')?.toString()).toBe('of the third')
   expect(b.volume.vector()).toEqual(a.volume.vector())
 })
+
+test('rule 4: a refresh is over when all that connected nodes knew of is here', async () => {
+  const world = new World(2, 4)
+  const [a, b, c, apart] = world.nodes
+  for (const other of [b!, c!]) world.connect(a!, other)
+  const deliverAll = async (): Promise<void> => {
+    // A page is read, synced and sent within a few turns.
+    for (let turn = 0; turn < 20; turn++) {
+      while (world.deliver()) for (const node of world.nodes) while (world.step(node));
+      await world.settle()
+    }
+  }
+  await deliverAll()
+  // Nobody rings: without being asked, b and c would tell with their next digest.
+  for (const node of [b!, c!, apart!]) node.volume.write(`by ${node.index}`, 'x')
+  const refresh = a!.mesh.refresh(CLUSTER_STREAM, world.nowMs)
+  expect(a!.refreshed).toEqual([])
+  await deliverAll()
+  expect(a!.refreshed).toEqual([refresh])
+  expect(a!.volume.config('by 1')?.toString()).toBe('x')
+  expect(a!.volume.config('by 2')?.toString()).toBe('x')
+  expect(apart!.mesh.refresh(CLUSTER_STREAM, world.nowMs)).toBeNull()
+})
+
+test('rule 4: a refresh does not wait for a node that goes away', async () => {
+  const world = new World(3, 2)
+  const [a, b] = [world.nodes[0]!, world.nodes[1]!]
+  world.connect(a, b)
+  while (world.deliver()) await world.settle()
+  const refresh = a.mesh.refresh(CLUSTER_STREAM, world.nowMs)
+  for (const end of a.ends) world.cut(end)
+  expect(a.refreshed).toEqual([refresh])
+})

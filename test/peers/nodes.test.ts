@@ -67,6 +67,16 @@ describe.skipIf(cannotFetch !== null)('two nodes', () => {
     expect(there.wanted(10)).toEqual([])
   })
 
+  test('what the other side knows is here after a refresh, whether or not it was told of', async () => {
+    const [a, b] = await pair()
+    // Nobody is rung for: b would tell of it with its next digest.
+    b.cluster.setConfig(new Map([['settings/x', Buffer.from('unrung')]]), b.by)
+    const began = performance.now()
+    await a.peers.refresh(CLUSTER_STREAM, 1_000)
+    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(a.cluster.config('settings/x')?.toString()).toBe('unrung')
+  })
+
   test('one is off: it has what it missed when it is back, and its own changes are sent', async () => {
     const [a, b] = await pair()
     const mine = a.createBucket('apart')

@@ -53,6 +53,7 @@ export class SimulatedNode {
   readonly volume: MemoryVolume
   readonly ends: Set<End> = new Set()
   readonly warnings: string[] = []
+  readonly refreshed: number[] = []
   readonly world: World
   mesh: Mesh
   pusher: Pusher
@@ -127,7 +128,7 @@ export class SimulatedNode {
         work: () => {},
         changed: () => this.pusher.rung(),
         opened: () => {},
-        pulled: () => {},
+        refreshed: (refresh) => this.refreshed.push(refresh),
         warn: (_session, message) => this.warnings.push(message),
       },
     })
