@@ -32,10 +32,11 @@ export function newHttpBackend(parts: Parts): HttpBackend {
     committed: async (stream, lseq) => {
       await doorbell.committed(stream, lseq)
     },
-    createBucket: async (name) => {
+    createBucket: async (name, options) => {
       const unset = { replicas: null, regions: null, acknowledge: null, quotaBytes: null }
-      await buckets.create(name, null, { public: null, ...unset })
+      await buckets.create(name, null, { public: options.public, ...unset })
     },
+    setAccess: (name, scope, isPublic) => buckets.setAccess(name, scope, isPublic),
     deleteBucket: async (name) => {
       const [directory] = mounts.directoriesOf(buckets.get(name).stream)
       if (directory !== undefined) {

@@ -126,6 +126,18 @@ export class Buckets {
   }
 
   /**
+   * Makes a scope (`protocol/policy.ts`) public or private; null takes the record away, so that what is
+   * around it decides.
+   * @throws ShoalError `no-such-bucket`
+   */
+  async setAccess(name: BucketName, scope: string, isPublic: boolean | null): Promise<void> {
+    const volume = this.#options.cluster()
+    const key = accessKey(this.get(name).stream, scope)
+    const value = isPublic === null ? null : encodeAccess({ public: isPublic }, volume.config(key))
+    await this.#commit(volume, new Map([[key, value]]))
+  }
+
+  /**
    * Marks a bucket as gone, everywhere.
    * @param force also when it still holds objects
    * @throws ShoalError `no-such-bucket`, `bucket-not-empty`
@@ -172,7 +184,7 @@ export class Buckets {
     return [[key, encodeSettings(changed, this.#options.cluster().config(key))]]
   }
 
-  async #commit(volume: Volume, rows: ReadonlyMap<string, Buffer>): Promise<void> {
+  async #commit(volume: Volume, rows: ReadonlyMap<string, Buffer | null>): Promise<void> {
     volume.setConfig(rows, this.#options.caller)
     const lseq = await volume.durable()
     await this.#options.committed(CLUSTER_STREAM, lseq)

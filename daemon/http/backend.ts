@@ -15,7 +15,18 @@ import type { Caller, Volume } from '../../volume/volume.ts'
 /** The verbs of a volume that this edge calls. */
 export type HttpVolume = Pick<
   Volume,
-  'resolve' | 'head' | 'body' | 'list' | 'put' | 'remove' | 'settled' | 'durable'
+  | 'resolve'
+  | 'head'
+  | 'body'
+  | 'list'
+  | 'put'
+  | 'remove'
+  | 'extendedValue'
+  | 'setExtended'
+  | 'config'
+  | 'setConfig'
+  | 'settled'
+  | 'durable'
 >
 
 /** The part of the content store that this edge calls. */
@@ -76,8 +87,13 @@ export interface HttpBackend {
    */
   committed(stream: StreamId, lseq: Lseq): Promise<void>
   /** @throws ShoalError `bucket-exists` */
-  createBucket(name: BucketName): Promise<void>
+  createBucket(name: BucketName, options: { readonly public: boolean }): Promise<void>
   /** @throws ShoalError `no-such-bucket`, `bucket-not-empty` */
   deleteBucket(name: BucketName): Promise<void>
+  /**
+   * Makes a key, a prefix or (scope '') the bucket public or private, or (null) as what is around it.
+   * @throws ShoalError `no-such-bucket`
+   */
+  setAccess(name: BucketName, scope: string, isPublic: boolean | null): Promise<void>
   log(event: HttpEvent): void
 }

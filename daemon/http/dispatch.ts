@@ -1,80 +1,37 @@
 /**
  * Which operation a request is, and the order in which it is decided (rule 37): the signature has been
  * verified; then the operation is looked up, then the name, then existence, then the policy, then it runs.
- * Operations are a table; what S3 has and this does not is a list, so that such a request is refused and
- * never mistaken for its plainer brother (`PUT ?acl` is not a PUT of the object).
+ * Operations are tables; what S3 has and this does not is refused, and never mistaken for its plainer
+ * brother (`PUT ?acl` is not a PUT of the object).
  */
-import {
-  parseBucketName,
-  parseObjectKey,
-  type BucketName,
-  type ObjectKey,
-} from '../../protocol/ids.ts'
+import { parseBucketName } from '../../protocol/ids.ts'
 import { mayKnow } from '../../protocol/policy.ts'
 import type { Verb } from '../../protocol/records.ts'
 import { accessDenied, authorize } from './authorize.ts'
-import type { HttpBackend, HttpBucket } from './backend.ts'
+import type { HttpBucket } from './backend.ts'
 import { S3Error } from './errors.ts'
-import type {
-  BucketNameTarget,
-  BucketTarget,
-  Exchange,
-  ObjectTarget,
-  ServiceTarget,
-} from './exchange.ts'
-import { createBucket, deleteBucket, getBucketLocation, headBucket } from './operations/buckets.ts'
-import { deleteObject } from './operations/delete-object.ts'
-import { getObject } from './operations/get-object.ts'
-import { listBuckets } from './operations/list-buckets.ts'
-import { listedPrefix, listObjects, listObjectsV2 } from './operations/list-objects.ts'
-import { putObject } from './operations/put-object.ts'
+import type { Exchange } from './exchange.ts'
+import { BUCKET_OPERATIONS } from './operations/bucket/table.ts'
+import { LISTING_OPERATIONS } from './operations/listing/table.ts'
+import { OBJECT_OPERATIONS } from './operations/object/table.ts'
+import type { Operation } from './operations/operation.ts'
+import { SETTINGS_OPERATIONS } from './operations/settings/table.ts'
+import { listedPrefix } from './operations/listing/page.ts'
 import type { S3Request } from './request.ts'
+import { existingBucket, objectKey } from './resource.ts'
 
-interface Route {
-  readonly method: string
-  /** A parameter that must be there for this operation to be meant. */
-  readonly selector?: string
-}
+type Level = 'service' | 'bucket' | 'object'
 
-type Operation =
-  | (Route & {
-      readonly level: 'service'
-      run(exchange: Exchange, target: ServiceTarget): Promise<void>
-    })
-  | (Route & {
-      readonly level: 'bucket-name'
-      readonly verb: Verb
-      run(exchange: Exchange, target: BucketNameTarget): Promise<void>
-    })
-  | (Route & {
-      readonly level: 'bucket'
-      /** `know`: whoever has anything to do with the bucket. */
-      readonly verb: Verb | 'know'
-      run(exchange: Exchange, target: BucketTarget): Promise<void>
-    })
-  | (Route & {
-      readonly level: 'object'
-      readonly verb: Verb
-      run(exchange: Exchange, target: ObjectTarget): Promise<void>
-    })
+/** By method and level. Of several that fit, the first counts: those that ask for more stand first. */
+const OPERATIONS: ReadonlyMap<string, readonly Operation[]> = tableOf([
+  ...OBJECT_OPERATIONS,
+  ...SETTINGS_OPERATIONS,
+  ...LISTING_OPERATIONS,
+  ...BUCKET_OPERATIONS,
+])
 
-/** Of several that fit, the first counts. */
-const OPERATIONS: readonly Operation[] = [
-  { level: 'service', method: 'GET', run: listBuckets },
-  { level: 'bucket', method: 'GET', selector: 'location', verb: 'know', run: getBucketLocation },
-  { level: 'bucket', method: 'GET', selector: 'list-type', verb: 'list', run: listObjectsV2 },
-  { level: 'bucket', method: 'GET', verb: 'list', run: listObjects },
-  { level: 'bucket', method: 'HEAD', verb: 'know', run: headBucket },
-  { level: 'bucket-name', method: 'PUT', verb: 'admin', run: createBucket },
-  { level: 'bucket', method: 'DELETE', verb: 'admin', run: deleteBucket },
-  { level: 'object', method: 'GET', verb: 'read', run: getObject },
-  { level: 'object', method: 'HEAD', verb: 'read', run: getObject },
-  { level: 'object', method: 'PUT', verb: 'write', run: putObject },
-  { level: 'object', method: 'DELETE', verb: 'delete', run: deleteObject },
-]
-
-/** Sub-resources of S3 that would make a request another operation, none of which is offered yet. */
-const OTHER_OPERATIONS: ReadonlySet<string> = new Set([
+/** Parameters of S3 that make a request another operation; one that no operation understands is refused. */
+const SUB_RESOURCES: ReadonlySet<string> = new Set([
   'accelerate',
   'acl',
   'analytics',
@@ -87,6 +44,7 @@ const OTHER_OPERATIONS: ReadonlySet<string> = new Set([
   'inventory',
   'legal-hold',
   'lifecycle',
+  'location',
   'logging',
   'metadataConfiguration',
   'metadataTable',
@@ -116,81 +74,84 @@ const OTHER_OPERATIONS: ReadonlySet<string> = new Set([
 ])
 
 /** Parameters that a write may carry without meaning anything else by it: the signature's, and names of SDKs. */
-const HARMLESS_ON_WRITES = /^(?:x-amz-|x-id$)/i
+const HARMLESS_ON_WRITES = /^(?:x-amz-|x-id$|AWSAccessKeyId$|Expires$|Signature$)/i
 
 /** Runs the operation that the request asks for. @throws S3Error, ShoalError */
 export async function dispatch(exchange: Exchange): Promise<void> {
   const { request, backend } = exchange
   const operation = findOperation(request)
-  switch (operation.level) {
-    case 'service':
-      return operation.run(exchange, { level: 'service' })
-    case 'bucket-name': {
-      const name = parseBucketName(request.bucket)
-      authorize(exchange.principal, operation.verb, { bucket: name, key: '' })
-      return operation.run(exchange, { level: 'bucket-name', name })
-    }
-    case 'bucket': {
-      const name = parseBucketName(request.bucket)
-      const bucket = existingBucket(backend, name)
-      authorizeBucket(exchange, bucket, operation.verb)
-      return operation.run(exchange, { level: 'bucket', name, bucket })
-    }
-    case 'object': {
-      const name = parseBucketName(request.bucket)
-      const bucket = existingBucket(backend, name)
-      const key = objectKey(request.key)
-      const { publicAccess } = bucket
-      authorize(exchange.principal, operation.verb, { bucket: name, key, publicAccess })
-      return operation.run(exchange, { level: 'object', name, bucket, key })
-    }
+  if (operation.level === 'service') return operation.run(exchange, { level: 'service' })
+  const name = parseBucketName(request.bucket)
+  if (operation.level === 'bucket-name') {
+    return operation.run(exchange, { level: 'bucket-name', name })
   }
+  const bucket = existingBucket(backend, name)
+  if (operation.level === 'bucket') {
+    authorizeBucket(exchange, bucket, operation.verb)
+    return operation.run(exchange, { level: 'bucket', name, bucket })
+  }
+  const key = objectKey(request.key)
+  const { publicAccess } = bucket
+  authorize(exchange.principal, operation.verb, { bucket: name, key, publicAccess })
+  return operation.run(exchange, { level: 'object', name, bucket, key })
 }
 
 function findOperation(request: S3Request): Operation {
-  const level = request.bucket === '' && request.key === '' ? 'service' : levelOf(request)
+  const level = levelOf(request)
   const names = new Set(request.parameters.map(({ name }) => name))
-  const isWrite = request.method !== 'GET' && request.method !== 'HEAD'
-  for (const name of names) {
-    if (OTHER_OPERATIONS.has(name) || (isWrite && !HARMLESS_ON_WRITES.test(name))) {
-      throw new S3Error(
-        'NotImplemented',
-        `A header or parameter you provided implies functionality that is not implemented: ${name.slice(0, 80)}`,
-      )
-    }
-  }
-  const found = OPERATIONS.find(
-    (operation) =>
-      operation.method === request.method &&
-      (operation.level === 'bucket-name' ? 'bucket' : operation.level) === level &&
-      (operation.selector === undefined || names.has(operation.selector)),
+  const found = OPERATIONS.get(`${request.method} ${level}`)?.find((operation) =>
+    isMeant(operation, request, names),
   )
   if (found !== undefined) return found
-  throw new S3Error(
-    'MethodNotAllowed',
-    'The specified method is not allowed against this resource.',
+  const unknown = [...names].find((name) => SUB_RESOURCES.has(name))
+  if (unknown === undefined) {
+    throw new S3Error(
+      'MethodNotAllowed',
+      'The specified method is not allowed against this resource.',
+    )
+  }
+  throw notImplemented(unknown)
+}
+
+function isMeant(operation: Operation, request: S3Request, names: ReadonlySet<string>): boolean {
+  const { selectors = [], allows = [], header } = operation
+  if (!selectors.every((selector) => names.has(selector))) return false
+  if (header !== undefined && !request.headers.has(header)) return false
+  const isWrite = request.method !== 'GET' && request.method !== 'HEAD'
+  for (const name of names) {
+    if (selectors.includes(name) || allows.includes(name)) continue
+    if (SUB_RESOURCES.has(name)) return false
+    if (isWrite && !HARMLESS_ON_WRITES.test(name)) throw notImplemented(name)
+  }
+  return true
+}
+
+const notImplemented = (parameter: string): S3Error =>
+  new S3Error(
+    'NotImplemented',
+    `A header or parameter you provided implies functionality that is not implemented: ${parameter.slice(0, 80)}`,
   )
+
+const levelOf = (request: S3Request): Level =>
+  request.key !== '' ? 'object' : request.bucket === '' ? 'service' : 'bucket'
+
+function tableOf(operations: readonly Operation[]): ReadonlyMap<string, readonly Operation[]> {
+  const table = new Map<string, Operation[]>()
+  for (const operation of operations) {
+    const level: Level = operation.level === 'bucket-name' ? 'bucket' : operation.level
+    const name = `${operation.method} ${level}`
+    table.set(name, [...(table.get(name) ?? []), operation])
+  }
+  return table
 }
 
-/** Any bytes but NUL, which neither XML nor a file name can carry. @throws ShoalError, S3Error */
-function objectKey(bytes: string): ObjectKey {
-  if (bytes.includes('\0')) throw new S3Error('InvalidArgument', 'A key may not have a NUL byte.')
-  return parseObjectKey(bytes)
-}
-
-const levelOf = (request: S3Request): 'bucket' | 'object' =>
-  request.key === '' ? 'bucket' : 'object'
-
-function existingBucket(backend: HttpBackend, name: BucketName): HttpBucket {
-  const bucket = backend.bucket(name)
-  if (bucket !== null) return bucket
-  throw new S3Error('NoSuchBucket', 'The specified bucket does not exist', {
-    details: { BucketName: name },
-  })
-}
-
-function authorizeBucket(exchange: Exchange, bucket: HttpBucket, verb: Verb | 'know'): void {
+function authorizeBucket(
+  exchange: Exchange,
+  bucket: HttpBucket,
+  verb: Verb | 'know' | 'self',
+): void {
   const { principal, request } = exchange
+  if (verb === 'self') return
   if (verb === 'know') {
     if (!mayKnow(principal, bucket.name)) throw accessDenied()
     return

@@ -93,7 +93,7 @@ function parseQuery(query: string): Parameter[] {
 }
 
 /** Percent escapes to bytes (RFC 3986 2.1); everything else stays as it is. */
-function decodeEscapes(text: string): string {
+export function decodeEscapes(text: string): string {
   if (!text.includes('%')) return text
   return text.replaceAll(/%(.{0,2})/gs, (_escape, digits: string) => {
     if (!/^[0-9A-Fa-f]{2}$/.test(digits)) {

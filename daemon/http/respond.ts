@@ -45,10 +45,11 @@ export function sendEmpty(
   exchange.outgoing.end()
 }
 
-/** A document of XML with status 200. */
+/** A document of XML with status 200. @param headers names and values in turn */
 export function sendDocument(
   exchange: { readonly outgoing: ServerResponse; readonly requestId: string },
   document: string,
+  headers: readonly string[] = [],
 ): void {
   const body = Buffer.from(document, 'utf8')
   writeHead(exchange.outgoing, exchange.requestId, 200, [
@@ -56,6 +57,7 @@ export function sendDocument(
     'application/xml',
     'Content-Length',
     String(body.length),
+    ...headers,
   ])
   exchange.outgoing.end(body)
 }
@@ -84,7 +86,9 @@ export function sendError(refusal: Refusal): void {
   const body = Buffer.from(isHead ? '' : documentOf(refusal), 'utf8')
   const unread = !incoming.complete && hasBody(incoming)
   writeHead(outgoing, requestId, error.status, [
-    ...(isHead ? [] : ['Content-Type', 'application/xml', 'Content-Length', String(body.length)]),
+    ...(isHead
+      ? ['x-amz-error-code', error.code]
+      : ['Content-Type', 'application/xml', 'Content-Length', String(body.length)]),
     'Content-Security-Policy',
     SANDBOX_POLICY,
     ...(error.status === 503 ? ['Retry-After', '1'] : []),

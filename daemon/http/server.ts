@@ -12,11 +12,12 @@ import { errorFrom, ShoalError } from '../../protocol/errors.ts'
 import { KIB } from '../../protocol/limits.ts'
 import { authenticate, principalOf } from './authorize.ts'
 import type { HttpBackend } from './backend.ts'
+import { corsHeadersOf, preflightHeaders } from './cors.ts'
 import { dispatch } from './dispatch.ts'
 import { s3ErrorFrom } from './errors.ts'
 import { ContentTypes } from './object/find-object.ts'
 import { parseRequest } from './request.ts'
-import { sendError } from './respond.ts'
+import { sendEmpty, sendError } from './respond.ts'
 import { SigningKeys } from './signing/signing-keys.ts'
 
 /** A key of 1,024 bytes fully escaped, its presigned query, and 6 KiB of metadata and headers, twice. */
@@ -110,6 +111,14 @@ class RequestHandler {
     waiting: { forContinue: boolean },
   ): Promise<void> {
     const request = parseRequest(incoming.method ?? '', incoming.url ?? '', incoming.rawHeaders)
+    if (request.method === 'OPTIONS') {
+      sendEmpty({ outgoing, requestId }, 200, preflightHeaders(request, this.#backend))
+      return
+    }
+    // Set before anything can fail: a page of another origin may see errors as it may see objects.
+    for (const [name, value] of corsHeadersOf(request, this.#backend)) {
+      outgoing.setHeader(name, value)
+    }
     const signed = authenticate(request, this.#backend, this.#signingKeys)
     await dispatch({
       backend: this.#backend,

@@ -37,6 +37,7 @@ import { openContentStore } from '../../volume/contents/store.ts'
 import type {
   Attributes,
   Condition,
+  ExtendedChange,
   ListItem,
   ListPage,
   ListQuery,
@@ -155,6 +156,29 @@ export class FakeVolume implements HttpVolume {
     return { removed: this.versions.delete(key) }
   }
 
+  readonly extended: Map<string, Buffer> = new Map()
+  readonly settings: Map<string, Buffer> = new Map()
+
+  extendedValue(ino: Ino, name: string): Buffer | null {
+    return this.extended.get(`${ino} ${name}`) ?? null
+  }
+
+  setExtended(ino: Ino, { name, value }: ExtendedChange): void {
+    if (value === null) this.extended.delete(`${ino} ${name}`)
+    else this.extended.set(`${ino} ${name}`, value)
+  }
+
+  config(key: string): Buffer | null {
+    return this.settings.get(key) ?? null
+  }
+
+  setConfig(values: ReadonlyMap<string, Buffer | null>): void {
+    for (const [key, value] of values) {
+      if (value === null) this.settings.delete(key)
+      else this.settings.set(key, value)
+    }
+  }
+
   settled(prefix: string): Promise<void> {
     this.settledPrefixes.push(prefix)
     return Promise.resolve()
@@ -250,11 +274,20 @@ export class FakeBackend implements HttpBackend {
     return Promise.resolve()
   }
 
-  createBucket(name: BucketName): Promise<void> {
+  setAccess(name: BucketName, scope: string, isPublic: boolean | null): Promise<void> {
+    const publicByScope = new Map(this.bucketByName.get(name)?.publicAccess.publicByScope)
+    if (isPublic === null) publicByScope.delete(scope)
+    else publicByScope.set(scope, isPublic)
+    const found = this.bucketByName.get(name)
+    if (found !== undefined) found.publicAccess = { ...found.publicAccess, publicByScope }
+    return Promise.resolve()
+  }
+
+  createBucket(name: BucketName, options: { readonly public: boolean }): Promise<void> {
     if (this.bucketByName.has(name)) {
       return Promise.reject(new ShoalError('bucket-exists', `create bucket "${name}"`))
     }
-    this.makeBucket(name)
+    this.makeBucket(name, options.public)
     return Promise.resolve()
   }
 

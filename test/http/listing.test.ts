@@ -140,11 +140,7 @@ describe('buckets', () => {
   })
 
   it('know what they do not offer', async () => {
-    expect(await statusOf('GET', '/things?acl')).toBe('501 NotImplemented')
-    expect(await statusOf('POST', '/things?delete')).toBe('501 NotImplemented')
-    expect(await statusOf('GET', '/things?versions')).toBe('501 NotImplemented')
     expect(await statusOf('PUT', '/things?policy')).toBe('501 NotImplemented')
-    expect(await statusOf('POST', '/things/x?uploads')).toBe('501 NotImplemented')
     expect(await statusOf('POST', '/things/x')).toBe('405 MethodNotAllowed')
     expect(await statusOf('PATCH', '/things/x')).toBe('405 MethodNotAllowed')
     expect(await statusOf('GET', '/things/dir/one?x-id=GetObject')).toBe('200 ')

@@ -44,7 +44,7 @@ export interface ReceivedBody {
 export async function receiveBody(
   incoming: IncomingMessage,
   plan: BodyPlan,
-  upload: Upload,
+  upload: Pick<Upload, 'write'>,
   environment: Environment,
 ): Promise<ReceivedBody> {
   const sink = await BodySink.open(plan)

@@ -6,6 +6,8 @@
 import { HEADERS_MAX_BYTES, METADATA_MAX_BYTES } from '../../../protocol/limits.ts'
 import { S3Error } from '../errors.ts'
 import { parameterOf, type S3Request } from '../request.ts'
+import { PARTS_HEADER } from './parts.ts'
+import { TAGGING_HEADER } from './tags.ts'
 
 /** Kept and given back as they are, besides the type. */
 const SYSTEM_HEADERS = [
@@ -25,13 +27,25 @@ export const isHeaderValue = (value: string): boolean =>
 
 const isHeaderName = (name: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/.test(name)
 
-/** System headers by lowercase name; `type` is the decided content type. */
+/** What a version keeps among its headers that is decided elsewhere. */
+export interface DecidedHeaders {
+  /** The content type; null = none yet. */
+  readonly type: string | null
+  /** As `tags.ts` writes them, '' = none. */
+  readonly tagging: string
+  /** As `parts.ts` writes them; null = not uploaded in parts. */
+  readonly parts?: string | null
+}
+
+/** System headers by lowercase name. @throws S3Error `MetadataTooLarge` */
 export function systemHeaders(
   headers: ReadonlyMap<string, string>,
-  type: string | null,
+  { type, tagging, parts = null }: DecidedHeaders,
 ): Map<string, string> {
   const kept = new Map<string, string>()
   if (type !== null) kept.set('content-type', type)
+  if (tagging !== '') kept.set(TAGGING_HEADER, tagging)
+  if (parts !== null) kept.set(PARTS_HEADER, parts)
   for (const name of SYSTEM_HEADERS) {
     const value = name === 'content-encoding' ? storedEncoding(headers) : headers.get(name)
     if (value !== undefined && value !== '') kept.set(name, value)

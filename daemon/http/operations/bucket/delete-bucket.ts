@@ -1,0 +1,8 @@
+/** DeleteBucket: of an empty one (directories without files do not count); its unfinished uploads go with it. */
+import type { BucketTarget, Exchange } from '../../exchange.ts'
+import { sendEmpty } from '../../respond.ts'
+
+export async function deleteBucket(exchange: Exchange, { name }: BucketTarget): Promise<void> {
+  await exchange.backend.deleteBucket(name)
+  sendEmpty(exchange, 204)
+}

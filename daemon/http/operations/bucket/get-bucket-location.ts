@@ -1,0 +1,9 @@
+/** GetBucketLocation: empty, S3's name for its first region, which every client takes. */
+import type { BucketTarget, Exchange } from '../../exchange.ts'
+import { sendDocument } from '../../respond.ts'
+import { xmlDocument } from '../../xml.ts'
+
+export function getBucketLocation(exchange: Exchange, _target: BucketTarget): Promise<void> {
+  sendDocument(exchange, xmlDocument('LocationConstraint', ''))
+  return Promise.resolve()
+}

@@ -1,0 +1,11 @@
+/** GetBucketPolicyStatus: whether everybody may read the bucket's objects. */
+import { isPublic } from '../../../../protocol/policy.ts'
+import type { BucketTarget, Exchange } from '../../exchange.ts'
+import { sendDocument } from '../../respond.ts'
+import { textElement, xmlDocument } from '../../xml.ts'
+
+export function getPolicyStatus(exchange: Exchange, { bucket }: BucketTarget): Promise<void> {
+  const isOpen = isPublic(bucket.publicAccess, '')
+  sendDocument(exchange, xmlDocument('PolicyStatus', textElement('IsPublic', String(isOpen))))
+  return Promise.resolve()
+}

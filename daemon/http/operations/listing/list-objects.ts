@@ -1,0 +1,28 @@
+/** ListObjects, the first version: pages by marker. */
+import type { BucketTarget, Exchange } from '../../exchange.ts'
+import { parameterOf } from '../../request.ts'
+import { sendDocument } from '../../respond.ts'
+import { textElement, xmlDocument } from '../../xml.ts'
+import { commonElements, parseListing, readPage } from './page.ts'
+
+export async function listObjects(exchange: Exchange, target: BucketTarget): Promise<void> {
+  const { request } = exchange
+  const query = parseListing(request)
+  const marker = parameterOf(request, 'marker') ?? ''
+  const page = await readPage(target, query, marker)
+  // Without a delimiter clients take the last key themselves, and S3 sends none.
+  const nextMarker = query.delimiter === '' ? null : page.next
+  sendDocument(
+    exchange,
+    xmlDocument(
+      'ListBucketResult',
+      [
+        textElement('Name', target.name),
+        textElement('Prefix', query.show(query.prefix)),
+        textElement('Marker', query.show(marker)),
+        ...(nextMarker === null ? [] : [textElement('NextMarker', query.show(nextMarker))]),
+        ...commonElements(query, page, true),
+      ].join(''),
+    ),
+  )
+}

@@ -1,0 +1,13 @@
+/** PutObjectAcl: makes one object public, or takes that back, as `shoal access` does. */
+import type { Exchange, ObjectTarget } from '../../exchange.ts'
+import { readAccessWish } from '../../object/acl.ts'
+import { applyObjectAcl } from '../../object/access.ts'
+import { findObject } from '../../object/find-object.ts'
+import { sendEmpty } from '../../respond.ts'
+
+export async function putObjectAcl(exchange: Exchange, target: ObjectTarget): Promise<void> {
+  const wish = await readAccessWish(exchange)
+  await findObject(target.bucket, target.key)
+  await applyObjectAcl(exchange.backend, target, wish)
+  sendEmpty(exchange, 200)
+}
