@@ -13,7 +13,7 @@ import {
 import type { Verb } from '../../protocol/records.ts'
 import type { HttpBackend } from './backend.ts'
 import { S3Error } from './errors.ts'
-import { parameterOf, type S3Request } from './request.ts'
+import { parameterOf, type S3Request } from './wire/request.ts'
 import { isPresigned, verifyPresigned } from './signing/presign.ts'
 import { verifyHeaderSignature, type SignedRequest } from './signing/signature.ts'
 import type { SigningKeys } from './signing/signing-keys.ts'

@@ -17,7 +17,7 @@ import { OBJECT_OPERATIONS } from './operations/object/table.ts'
 import type { Operation } from './operations/operation.ts'
 import { SETTINGS_OPERATIONS } from './operations/settings/table.ts'
 import { listedPrefix } from './operations/listing/page.ts'
-import type { S3Request } from './request.ts'
+import type { S3Request } from './wire/request.ts'
 import { existingBucket, objectKey } from './resource.ts'
 
 type Level = 'service' | 'bucket' | 'object'

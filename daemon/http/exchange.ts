@@ -7,7 +7,7 @@ import type { BucketName, ObjectKey } from '../../protocol/ids.ts'
 import type { Principal } from '../../protocol/policy.ts'
 import type { HttpBackend, HttpBucket } from './backend.ts'
 import type { ContentTypes } from './object/find-object.ts'
-import type { S3Request } from './request.ts'
+import type { S3Request } from './wire/request.ts'
 import type { SignedRequest } from './signing/signature.ts'
 
 export interface Exchange {

@@ -1,7 +1,7 @@
 /** Listings, buckets, and XML. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startHttpServer, type HttpServer } from '../../daemon/http/server.ts'
-import { escapeText } from '../../daemon/http/xml.ts'
+import { escapeText } from '../../daemon/http/wire/xml.ts'
 import { bytesOfText, parseBucketName } from '../../protocol/ids.ts'
 import { Client, type Answer } from './client.ts'
 import { FakeBackend } from './fake-backend.ts'

@@ -8,10 +8,10 @@ import {
   formatSignatureDate,
   parseHttpDate,
   parseSignatureDate,
-} from '../../daemon/http/dates.ts'
+} from '../../daemon/http/wire/dates.ts'
 import { S3Error, s3ErrorFrom } from '../../daemon/http/errors.ts'
 import { parseRange } from '../../daemon/http/object/range.ts'
-import { parseRequest } from '../../daemon/http/request.ts'
+import { parseRequest } from '../../daemon/http/wire/request.ts'
 import { ERROR_CODES, isErrorCode, ShoalError } from '../../protocol/errors.ts'
 import { bytesOfText, parseBucketName } from '../../protocol/ids.ts'
 import {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ChunkSignatures } from '../../daemon/http/body/chunk-signatures.ts'
 import { S3Error } from '../../daemon/http/errors.ts'
-import { parseRequest } from '../../daemon/http/request.ts'
+import { parseRequest } from '../../daemon/http/wire/request.ts'
 import { startHttpServer, type HttpServer } from '../../daemon/http/server.ts'
 import { presignUrl, verifyPresigned } from '../../daemon/http/signing/presign.ts'
 import { verifyHeaderSignature, type Verification } from '../../daemon/http/signing/signature.ts'

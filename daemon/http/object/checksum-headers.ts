@@ -3,7 +3,7 @@
  * checksum of the parts' checksums, with their number (Amazon S3 user guide, "Checking object integrity").
  */
 import type { Version } from '../../../volume/volume.ts'
-import { textElement } from '../xml.ts'
+import { textElement } from '../wire/xml.ts'
 
 type Checksums = ReadonlyMap<string, string>
 

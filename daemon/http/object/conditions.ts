@@ -3,7 +3,7 @@
  * For writes the volume decides inside its transaction, and only entity tags count. Pure.
  */
 import type { Condition } from '../../../volume/volume.ts'
-import { parseHttpDate } from '../dates.ts'
+import { parseHttpDate } from '../wire/dates.ts'
 
 /** What a condition is held against. */
 export interface Validators {

@@ -5,9 +5,9 @@
  */
 import { HEADERS_MAX_BYTES, METADATA_MAX_BYTES } from '../../../protocol/limits.ts'
 import { S3Error } from '../errors.ts'
-import { parameterOf, type S3Request } from '../request.ts'
+import { parameterOf, type S3Request } from '../wire/request.ts'
 import { PARTS_HEADER } from './parts.ts'
-import { TAGGING_HEADER } from './tags.ts'
+import { TAGGING_HEADER } from '../writing/tags.ts'
 
 /** Kept and given back as they are, besides the type. */
 const SYSTEM_HEADERS = [

@@ -4,7 +4,7 @@
  * that what is verified is what is then done. Pure; byte strings throughout.
  */
 import { createHash, createHmac } from 'node:crypto'
-import type { Parameter } from '../request.ts'
+import type { Parameter } from '../wire/request.ts'
 
 export const ALGORITHM = 'AWS4-HMAC-SHA256'
 export const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'

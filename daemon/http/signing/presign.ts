@@ -4,9 +4,9 @@
  * URL of the cluster's nodes (rule 34): a URL made on one machine opens on every other.
  */
 import { PRESIGN_MAX_SECONDS, SIGNATURE_SKEW_MAX_MS } from '../../../protocol/limits.ts'
-import { formatSignatureDate, parseSignatureDate } from '../dates.ts'
+import { formatSignatureDate, parseSignatureDate } from '../wire/dates.ts'
 import { S3Error } from '../errors.ts'
-import type { Parameter, S3Request } from '../request.ts'
+import type { Parameter, S3Request } from '../wire/request.ts'
 import {
   ALGORITHM,
   canonicalQuery,

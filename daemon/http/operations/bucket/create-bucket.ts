@@ -8,7 +8,7 @@ import { accessDenied, authorize } from '../../authorize.ts'
 import { readDocument } from '../../body/document.ts'
 import { S3Error } from '../../errors.ts'
 import type { BucketNameTarget, Exchange } from '../../exchange.ts'
-import { sendEmpty } from '../../respond.ts'
+import { sendEmpty } from '../../wire/respond.ts'
 
 export async function createBucket(exchange: Exchange, { name }: BucketNameTarget): Promise<void> {
   const { backend, principal, request } = exchange

@@ -1,7 +1,7 @@
 /** GetBucketLocation: empty, S3's name for its first region, which every client takes. */
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { sendDocument } from '../../respond.ts'
-import { xmlDocument } from '../../xml.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { xmlDocument } from '../../wire/xml.ts'
 
 export function getBucketLocation(exchange: Exchange, _target: BucketTarget): Promise<void> {
   sendDocument(exchange, xmlDocument('LocationConstraint', ''))

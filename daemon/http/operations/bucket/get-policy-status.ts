@@ -1,8 +1,8 @@
 /** GetBucketPolicyStatus: whether everybody may read the bucket's objects. */
 import { isPublic } from '../../../../protocol/policy.ts'
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 
 export function getPolicyStatus(exchange: Exchange, { bucket }: BucketTarget): Promise<void> {
   const isOpen = isPublic(bucket.publicAccess, '')

@@ -1,6 +1,6 @@
 /** HeadBucket: whether there is one and whether the key has anything to do with it. */
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { sendEmpty } from '../../respond.ts'
+import { sendEmpty } from '../../wire/respond.ts'
 
 /** Clients sign with whatever region they are told, and all are taken. */
 const REGION = 'auto'

@@ -1,11 +1,11 @@
 /** ListBuckets: those that the key has anything to do with, by name. */
 import { mayKnow } from '../../../../protocol/policy.ts'
-import { formatIsoDate } from '../../dates.ts'
+import { formatIsoDate } from '../../wire/dates.ts'
 import type { Exchange } from '../../exchange.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 import { accessDenied } from '../../authorize.ts'
-import { OWNER } from '../../object/acl.ts'
+import { OWNER } from '../../writing/acl.ts'
 
 export function listBuckets(exchange: Exchange): Promise<void> {
   if (exchange.signed === null) throw accessDenied()

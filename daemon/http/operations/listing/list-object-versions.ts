@@ -2,11 +2,11 @@
  * ListObjectVersions. S3's versioning is not offered (a bucket's history is `shoal versions`), so each
  * object has the one version `null`, as in a bucket of S3 that was never versioned.
  */
-import { OWNER } from '../../object/acl.ts'
+import { OWNER } from '../../writing/acl.ts'
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { parameterOf } from '../../request.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { parameterOf } from '../../wire/request.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 import { objectElements, parseListing, prefixElements, readPage } from './page.ts'
 
 export async function listObjectVersions(exchange: Exchange, target: BucketTarget): Promise<void> {

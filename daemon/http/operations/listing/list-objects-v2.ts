@@ -5,9 +5,9 @@
 import { textOfBytes } from '../../../../protocol/ids.ts'
 import { S3Error } from '../../errors.ts'
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { parameterOf } from '../../request.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { parameterOf } from '../../wire/request.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 import { commonElements, parseListing, readPage } from './page.ts'
 
 export async function listObjectsV2(exchange: Exchange, target: BucketTarget): Promise<void> {

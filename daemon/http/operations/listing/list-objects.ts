@@ -1,8 +1,8 @@
 /** ListObjects, the first version: pages by marker. */
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { parameterOf } from '../../request.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { parameterOf } from '../../wire/request.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 import { commonElements, parseListing, readPage } from './page.ts'
 
 export async function listObjects(exchange: Exchange, target: BucketTarget): Promise<void> {

@@ -4,14 +4,14 @@
  */
 import { textOfBytes } from '../../../../protocol/ids.ts'
 import type { ListItem, ListPage } from '../../../../volume/volume.ts'
-import { formatIsoDate } from '../../dates.ts'
+import { formatIsoDate } from '../../wire/dates.ts'
 import { S3Error } from '../../errors.ts'
 import type { BucketTarget } from '../../exchange.ts'
-import { OWNER } from '../../object/acl.ts'
+import { OWNER } from '../../writing/acl.ts'
 import { settle } from '../../object/find-object.ts'
-import { parameterOf, type S3Request } from '../../request.ts'
+import { parameterOf, type S3Request } from '../../wire/request.ts'
 import { encodeBytes } from '../../signing/canonical.ts'
-import { textElement } from '../../xml.ts'
+import { textElement } from '../../wire/xml.ts'
 
 /** S3's page. */
 const MAX_KEYS = 1000

@@ -4,18 +4,18 @@
  */
 import { checksumElements } from '../../object/checksum-headers.ts'
 import { readBody } from '../../body/document.ts'
-import { formatIsoDate } from '../../dates.ts'
+import { formatIsoDate } from '../../wire/dates.ts'
 import { S3Error } from '../../errors.ts'
 import type { Exchange, ObjectTarget } from '../../exchange.ts'
 import { writeCondition } from '../../object/conditions.ts'
 import { typeByExtension } from '../../object/content-type.ts'
-import { contentOfSource, findCopySource, type CopySource } from '../../object/copy-source.ts'
+import { contentOfSource, findCopySource, type CopySource } from '../../writing/copy-source.ts'
 import { systemHeaders, userMetadata } from '../../object/stored-headers.ts'
-import { formatTags, readTags, TAGGING_HEADER } from '../../object/tags.ts'
-import { readWishes, type Wishes } from '../../object/wishes.ts'
-import { checkCondition, writeObject } from '../../object/write.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { formatTags, readTags, TAGGING_HEADER } from '../../writing/tags.ts'
+import { readWishes, type Wishes } from '../../writing/wishes.ts'
+import { checkCondition, writeObject } from '../../writing/write.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 
 export async function copyObject(exchange: Exchange, target: ObjectTarget): Promise<void> {
   const { headers } = exchange.request

@@ -3,8 +3,8 @@ import type { Exchange, ObjectTarget } from '../../exchange.ts'
 import { writeCondition } from '../../object/conditions.ts'
 import { settle } from '../../object/find-object.ts'
 import { checkVersionId } from '../../object/version-id.ts'
-import { parameterOf } from '../../request.ts'
-import { sendEmpty } from '../../respond.ts'
+import { parameterOf } from '../../wire/request.ts'
+import { sendEmpty } from '../../wire/respond.ts'
 
 export async function deleteObject(exchange: Exchange, target: ObjectTarget): Promise<void> {
   const { backend, request } = exchange

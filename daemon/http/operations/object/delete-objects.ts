@@ -12,8 +12,8 @@ import type { BucketTarget, Exchange } from '../../exchange.ts'
 import { checkVersionId } from '../../object/version-id.ts'
 import { settle } from '../../object/find-object.ts'
 import { objectKey } from '../../resource.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 
 /** S3's bound. */
 const OBJECTS_MAX = 1000

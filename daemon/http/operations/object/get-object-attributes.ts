@@ -1,12 +1,12 @@
 /** GetObjectAttributes: those that the request names, as a document. */
-import { formatHttpDate } from '../../dates.ts'
+import { formatHttpDate } from '../../wire/dates.ts'
 import { S3Error } from '../../errors.ts'
 import type { Exchange, ObjectTarget } from '../../exchange.ts'
 import { checksumElements } from '../../object/checksum-headers.ts'
 import { findObject } from '../../object/find-object.ts'
 import { partSizes } from '../../object/parts.ts'
-import { sendDocument } from '../../respond.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { sendDocument } from '../../wire/respond.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 import type { Version } from '../../../../volume/volume.ts'
 
 /** S3's page of parts. */

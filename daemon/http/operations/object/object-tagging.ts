@@ -2,8 +2,8 @@
 import { requireDocument } from '../../body/document.ts'
 import type { Exchange, ObjectTarget } from '../../exchange.ts'
 import { findObject } from '../../object/find-object.ts'
-import { parseTagging, readTags, taggingDocument, writeTags } from '../../object/tags.ts'
-import { sendDocument, sendEmpty } from '../../respond.ts'
+import { parseTagging, readTags, taggingDocument, writeTags } from '../../writing/tags.ts'
+import { sendDocument, sendEmpty } from '../../wire/respond.ts'
 
 export async function getObjectTagging(exchange: Exchange, target: ObjectTarget): Promise<void> {
   const version = await findObject(target.bucket, target.key)

@@ -10,9 +10,9 @@ import { accessDenied } from '../../authorize.ts'
 import { writeCondition } from '../../object/conditions.ts'
 import { typeByExtension, typeByFirstBytes, UNKNOWN_TYPE } from '../../object/content-type.ts'
 import { systemHeaders, userMetadata } from '../../object/stored-headers.ts'
-import { readWishes } from '../../object/wishes.ts'
-import { checkCondition, writeObject } from '../../object/write.ts'
-import { sendEmpty } from '../../respond.ts'
+import { readWishes } from '../../writing/wishes.ts'
+import { checkCondition, writeObject } from '../../writing/write.ts'
+import { sendEmpty } from '../../wire/respond.ts'
 
 export async function putObject(exchange: Exchange, target: ObjectTarget): Promise<void> {
   const { backend, request } = exchange

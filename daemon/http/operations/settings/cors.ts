@@ -1,11 +1,11 @@
-/** GetBucketCors, PutBucketCors, DeleteBucketCors: what the rules mean is in `cors.ts` above. */
+/** GetBucketCors, PutBucketCors, DeleteBucketCors: what the rules mean is in `bucket/cors.ts`. */
 import { requireDocument } from '../../body/document.ts'
-import { CORS_SETTING, parseCorsRules, readCorsRules, type CorsRule } from '../../cors.ts'
+import { CORS_SETTING, parseCorsRules, readCorsRules, type CorsRule } from '../../bucket/cors.ts'
 import { S3Error } from '../../errors.ts'
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { sendDocument, sendEmpty } from '../../respond.ts'
-import { writeSetting } from '../../stored-settings.ts'
-import { textElement, xmlDocument } from '../../xml.ts'
+import { sendDocument, sendEmpty } from '../../wire/respond.ts'
+import { writeSetting } from '../../bucket/stored-settings.ts'
+import { textElement, xmlDocument } from '../../wire/xml.ts'
 
 export function getCors(exchange: Exchange, { bucket }: BucketTarget): Promise<void> {
   const rules = readCorsRules(bucket)

@@ -6,8 +6,8 @@ import { readDocument } from '../../body/document.ts'
 import { textOf, type XmlElement } from '../../body/xml-reader.ts'
 import { S3Error, type S3Code } from '../../errors.ts'
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { sendDocument, sendEmpty } from '../../respond.ts'
-import { xmlDocument } from '../../xml.ts'
+import { sendDocument, sendEmpty } from '../../wire/respond.ts'
+import { xmlDocument } from '../../wire/xml.ts'
 import type { Operation } from '../operation.ts'
 
 interface FixedSetting {

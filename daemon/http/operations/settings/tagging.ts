@@ -2,9 +2,9 @@
 import { requireDocument } from '../../body/document.ts'
 import { S3Error } from '../../errors.ts'
 import type { BucketTarget, Exchange } from '../../exchange.ts'
-import { parseTagging, taggingDocument } from '../../object/tags.ts'
-import { sendDocument, sendEmpty } from '../../respond.ts'
-import { readSetting, writeSetting } from '../../stored-settings.ts'
+import { parseTagging, taggingDocument } from '../../writing/tags.ts'
+import { sendDocument, sendEmpty } from '../../wire/respond.ts'
+import { readSetting, writeSetting } from '../../bucket/stored-settings.ts'
 
 const TAGGING_SETTING = 'tagging'
 

@@ -3,12 +3,12 @@
  * answer carries by them for a page of another origin. Without rules there are none, and browsers keep such
  * pages away. Credentials are never allowed: what opens an object is a signature, not a cookie.
  */
-import type { HttpBackend, HttpBucket } from './backend.ts'
-import { childrenOf, malformedXml, textOf, type XmlElement } from './body/xml-reader.ts'
-import { S3Error } from './errors.ts'
-import type { S3Request } from './request.ts'
+import type { HttpBackend, HttpBucket } from '../backend.ts'
+import { childrenOf, malformedXml, textOf, type XmlElement } from '../body/xml-reader.ts'
+import { S3Error } from '../errors.ts'
+import type { S3Request } from '../wire/request.ts'
 import { readSetting } from './stored-settings.ts'
-import { parseBucketName } from '../../protocol/ids.ts'
+import { parseBucketName } from '../../../protocol/ids.ts'
 
 export const CORS_SETTING = 'cors'
 

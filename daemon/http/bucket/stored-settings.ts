@@ -3,10 +3,10 @@
  * the bucket, as rows of its stream, so that every node has them. A value is the XML that a GET answers
  * with; it is read with the same bounds as a client's, since rows also come from peers.
  */
-import { CONFIG_VALUE_MAX_BYTES } from '../../protocol/limits.ts'
-import type { HttpBackend, HttpBucket } from './backend.ts'
-import { readXml, type XmlElement } from './body/xml-reader.ts'
-import { S3Error } from './errors.ts'
+import { CONFIG_VALUE_MAX_BYTES } from '../../../protocol/limits.ts'
+import type { HttpBackend, HttpBucket } from '../backend.ts'
+import { readXml, type XmlElement } from '../body/xml-reader.ts'
+import { S3Error } from '../errors.ts'
 
 /** Keys of rows: `s3/cors` and so on. */
 const PREFIX = 's3/'

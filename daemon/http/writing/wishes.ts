@@ -4,7 +4,7 @@
  */
 import { S3Error } from '../errors.ts'
 import { cannedAcl } from './acl.ts'
-import { isHeaderValue } from './stored-headers.ts'
+import { isHeaderValue } from '../object/stored-headers.ts'
 import { formatTags, parseTaggingHeader, TAGGING_HEADER } from './tags.ts'
 
 export interface Wishes {

@@ -2,7 +2,7 @@
  * A request as it came: read from the raw request line and raw headers, never through a URL parser, which
  * would resolve `..`, join slashes and change escapes. Keys and parameters are byte strings. Pure.
  */
-import { S3Error } from './errors.ts'
+import { S3Error } from '../errors.ts'
 
 export interface Parameter {
   readonly name: string

@@ -7,7 +7,7 @@ import { readDocument } from '../body/document.ts'
 import { childOf, childrenOf, textOf, type XmlElement } from '../body/xml-reader.ts'
 import { S3Error } from '../errors.ts'
 import type { Exchange } from '../exchange.ts'
-import { xmlDocument } from '../xml.ts'
+import { xmlDocument } from '../wire/xml.ts'
 
 const ALL_USERS = 'http://acs.amazonaws.com/groups/global/AllUsers'
 const XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'

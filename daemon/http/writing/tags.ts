@@ -10,7 +10,7 @@ import type { Version } from '../../../volume/volume.ts'
 import type { HttpBackend, HttpBucket } from '../backend.ts'
 import { childOf, childrenOf, malformedXml, textOf, type XmlElement } from '../body/xml-reader.ts'
 import { S3Error } from '../errors.ts'
-import { textElement, xmlDocument } from '../xml.ts'
+import { textElement, xmlDocument } from '../wire/xml.ts'
 
 /** Values by name, text. */
 export type Tags = ReadonlyMap<string, string>

@@ -7,8 +7,8 @@ import type { Condition, Version } from '../../../volume/volume.ts'
 import { S3Error } from '../errors.ts'
 import type { Exchange, ObjectTarget } from '../exchange.ts'
 import { applyObjectAcl } from './access.ts'
-import { writeMayProceed } from './conditions.ts'
-import { headVersion } from './find-object.ts'
+import { writeMayProceed } from '../object/conditions.ts'
+import { headVersion } from '../object/find-object.ts'
 
 export interface ObjectWrite {
   readonly content: SealedContent

@@ -3,9 +3,9 @@
  * `nosniff`, whatever it is. Knows nothing of objects.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { textOfBytes } from '../../protocol/ids.ts'
-import type { Environment } from '../../protocol/environment.ts'
-import type { S3Error } from './errors.ts'
+import { textOfBytes } from '../../../protocol/ids.ts'
+import type { Environment } from '../../../protocol/environment.ts'
+import type { S3Error } from '../errors.ts'
 import { errorDocument } from './xml.ts'
 
 /** Nothing in an answer may run, load or be framed; for what a browser would render. */
