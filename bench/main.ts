@@ -2,7 +2,7 @@
  * `npm run bench`: one table, each row beside its limit in the same run.
  * `--only NAME` measures one group, `--quick` a tenth of everything.
  */
-import { Cleanup } from '../scripts/machines/cleanup.ts'
+import { Cleanup, cleanUpOnSignals } from '../scripts/machines/cleanup.ts'
 import { measureHttp } from './http.ts'
 import { type Lab, openLab, whyNoMounts } from '../scripts/machines/lab.ts'
 import { measureLatency } from './latency.ts'
@@ -36,15 +36,12 @@ async function main(words: readonly string[]): Promise<number> {
     return words.includes('--help') ? 0 : 2
   }
   const cleanup = new Cleanup()
-  const stop = (): void => {
-    void cleanup.run().then(() => process.exit(130))
-  }
-  process.once('SIGINT', stop).once('SIGTERM', stop)
+  const forgetSignals = cleanUpOnSignals(cleanup)
   try {
     return await measureAll(chosen, await openLab(cleanup, quick))
   } finally {
     await cleanup.run()
-    process.off('SIGINT', stop).off('SIGTERM', stop)
+    forgetSignals()
   }
 }
 

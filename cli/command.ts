@@ -28,7 +28,7 @@ export interface CommandDefinition {
   readonly arguments?: readonly ArgumentDefinition[]
   readonly options?: readonly OptionDefinition[]
   /** Lines printed below the help, each a command and what it does. */
-  readonly examples?: readonly string[]
+  readonly examples: readonly string[]
   run(input: CommandInput, context: CommandContext): Promise<ExitStatus | undefined>
 }
 

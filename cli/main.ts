@@ -4,6 +4,7 @@
  * line for people and an exit status for scripts. Also the helper that mount(8) calls: `mount.shoal` and
  * the bare form `shoal BUCKET DIR -o …`.
  */
+import { setMaxListeners } from 'node:events'
 import { basename } from 'node:path'
 import { resolveHome } from '../daemon/settings.ts'
 import { errorFrom } from '../protocol/errors.ts'
@@ -33,6 +34,8 @@ async function runWords(words: readonly string[]): Promise<ExitStatus> {
 /** The first Ctrl-C asks the command to leave nothing half done, the second ends it. The daemon has its own. */
 function interruption(name: string): AbortController {
   const controller = new AbortController()
+  // Each request in flight listens to it; Node would take more than ten for a leak and say so.
+  setMaxListeners(0, controller.signal)
   if (name === 'up') return controller
   process.once('SIGINT', () => {
     process.once('SIGINT', () => process.exit(EXIT.interrupted))

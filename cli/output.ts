@@ -33,8 +33,12 @@ export function openOutput(): Output {
       writeWhole(2, `${text}\n`)
     },
     status: (text) => {
+      // A line that wraps could not be drawn over: it is cut to what the terminal has.
+      const shown = Array.from(text)
+        .slice(0, process.stderr.columns - 1)
+        .join('')
       // Carriage return, the text, and the rest of the line erased (ECMA-48 EL).
-      if (isTerminal) writeWhole(2, `\r${text}\u001B[K`)
+      if (isTerminal) writeWhole(2, `\r${shown}\u001B[K`)
     },
     isTerminal,
   }
@@ -72,9 +76,12 @@ export function formatTable(
   const widths = headings.map((_, column) =>
     Math.max(...all.map((row) => widthOf(row[column] ?? ''))),
   )
-  const right = headings.map((_, column) =>
-    rows.every((row) => /^[\d.,]+( ?[KMGTP]?i?B(\/s)?| ms)?$|^-?$/.test(row[column] ?? '')),
-  )
+  const right = headings.map((_, column) => {
+    const cells = rows.map((row) => row[column] ?? '').filter((cell) => !/^-?$/.test(cell))
+    return (
+      cells.length > 0 && cells.every((cell) => /^[\d.,]+( ?[KMGTP]?i?B(\/s)?| ms)?$/.test(cell))
+    )
+  })
   return all.map((row) =>
     headings
       .map((_, column) => {

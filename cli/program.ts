@@ -41,6 +41,7 @@ export function parseCommandLine(program: Program, words: readonly string[]): In
     .description(program.summary)
     .version(program.version, '-V, --version')
     .helpCommand('help [command]', 'show the help of a command')
+    .helpOption('-h, --help', 'show this help')
     .showSuggestionAfterError(true)
     .addOption(newOption(HOME_OPTION))
     .configureOutput({ writeErr: () => undefined })
@@ -54,7 +55,14 @@ export function parseCommandLine(program: Program, words: readonly string[]): In
     })
     root.addCommand(command.copyInheritedSettings(root))
   }
-  if (words.length === 0) {
+  const [first, asked] = words
+  if (first === 'help' && asked !== undefined) {
+    const isKnown = program.commands.some(({ name, aliases }) =>
+      [name, ...(aliases ?? [])].includes(asked),
+    )
+    return parseCommandLine(program, isKnown ? [asked, '--help'] : [asked])
+  }
+  if (first === undefined) {
     root.outputHelp()
     return { type: 'printed', status: EXIT.usage }
   }
@@ -82,12 +90,8 @@ function newCommand(
   for (const option of [...(definition.options ?? []), HOME_OPTION]) {
     command.addOption(newOption(option))
   }
-  if (definition.examples !== undefined) {
-    command.addHelpText(
-      'after',
-      `\nExamples:\n${definition.examples.map((e) => `  ${e}\n`).join('')}`,
-    )
-  }
+  const examples = definition.examples.map((example) => `\n  ${example}`)
+  command.addHelpText('after', `\nExamples:${examples.join('')}`)
   return command.action((...given: unknown[]) => {
     const count = definition.arguments?.length ?? 0
     const options = new Map<string, unknown>()

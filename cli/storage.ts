@@ -57,10 +57,20 @@ function errorOfStorage(cause: unknown, what: string): unknown {
   const message = cause.message.endsWith(hint)
     ? cause.message.slice(0, cause.message.length - hint.length)
     : cause.message
-  const why = message.replace(/^[a-z]+ "(?:[^"\\]|\\.)*": /s, '')
+  const why =
+    cause.code === 'NoSuchBucket'
+      ? 'there is no bucket of that name'
+      : message.replace(/^[a-z]+ "(?:[^"\\]|\\.)*": /s, '')
   const next = NEXT_BY_CODE[code] ?? cause.hint
   return new ShoalError(code, what, { why, cause, ...(next === null ? {} : { next }) })
 }
+
+/** @param what as `withStorage` */
+export const noSuchObject = (what: string): ShoalError =>
+  new ShoalError('not-found', what, {
+    why: 'there is no such object',
+    next: '"shoal ls" lists what is there; "shoal cp -r" takes all of a prefix.',
+  })
 
 const NEXT_BY_CODE: Partial<Record<ErrorCode, string>> = {
   'no-such-bucket': '"shoal buckets" lists the buckets, "shoal create BUCKET" makes one.',

@@ -15,18 +15,10 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
-/** Folders with sources that are built; keep equal to `include` of tsconfig.build.json. */
-const SOURCES = [
-  'protocol',
-  'volume',
-  'daemon',
-  'mount',
-  'cli',
-  'sdk',
-  'scripts',
-  'bench',
-  'test/simulation',
-]
+/** Folders with sources that are built: `include` of tsconfig.build.json, and what these import. */
+const SOURCES = 'protocol volume daemon mount cli sdk scripts bench test/simulation'.split(' ')
+/** What the package runs as a command: npm links to it, so it must be executable. */
+const PROGRAM = path.join(ROOT, 'dist', 'cli', 'main.js')
 /** Lists the sources of the last build that succeeded, with sizes and times. */
 const BUILT = path.join(ROOT, 'dist', '.built')
 
@@ -129,8 +121,10 @@ async function build() {
   fs.rmSync(BUILT, { force: true })
   removeStale(sources)
   const status = await run(TOOL.tsc, ['-p', 'tsconfig.build.json'])
-  if (status === 0) fs.writeFileSync(BUILT, state)
-  return status
+  if (status !== 0) return status
+  fs.chmodSync(PROGRAM, 0o755)
+  fs.writeFileSync(BUILT, state)
+  return 0
 }
 
 function listSources() {

@@ -2,10 +2,10 @@
  * `npm run try`: the whole main job on real files, in a minute, on two machines that are both this one.
  * Everything lies in one temporary folder and is gone afterwards, also after Ctrl-C.
  */
-import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Cleanup, detachMounts, removeFolder } from './machines/cleanup.ts'
+import { Cleanup, cleanUpOnSignals, detachMounts, removeFolder } from './machines/cleanup.ts'
 import { runApp, stopLeftApp } from './try/example-app.ts'
 import { Machine } from './machines/machine.ts'
 import { missingForMounts } from './machines/requirements.ts'
@@ -45,15 +45,13 @@ async function show(stage: Stage, keep: boolean): Promise<number> {
   const cleanup = new Cleanup()
   const trial = openTrial(stage, cleanup)
   let stopped = false
-  const interrupted = (): void => {
+  const forgetSignals = cleanUpOnSignals(cleanup, () => {
     stopped = true
     stage.say('\nstopping ...')
-    void cleanup.run().then(() => process.exit(130))
-  }
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  })
   // Nobody reads on (`npm run try | head`): as good as Ctrl-C, and nothing may be left behind.
   process.stdout.on('error', () => {
-    if (!stopped) interrupted()
+    if (!stopped) process.kill(process.pid, 'SIGINT')
   })
   const start = performance.now()
   try {
@@ -73,7 +71,7 @@ async function show(stage: Stage, keep: boolean): Promise<number> {
     return 1
   } finally {
     await cleanup.run()
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+    forgetSignals()
   }
 }
 
@@ -110,14 +108,22 @@ async function tell(trial: Trial): Promise<void> {
 }
 
 function sayHowToPlay({ stage, berlin, tokyo, folder, root, mounts }: Trial): void {
-  stage.title('Both machines go on running.')
-  stage.say(`alias berlin='SHOAL_HOME=${berlin.home} node ${join(root, 'dist', 'cli', 'main.js')}'`)
-  stage.say(`alias tokyo='SHOAL_HOME=${tokyo.home} node ${join(root, 'dist', 'cli', 'main.js')}'`)
-  stage.say('berlin status; tokyo ls my-app-images:; berlin cp README.md my-app-images:')
-  if (mounts)
-    stage.say(`the bucket as a folder: ${berlin.mount}\n                    and ${tokyo.mount}`)
-  stage.say(`logs: ${folder}/*/daemon.log`)
-  stage.say('\nto stop them and remove everything: npm run try -- --stop')
+  stage.title('Both machines go on running, and the app on both.')
+  stage.say('These two lines give your shell a command for each:\n')
+  const program = join(root, 'dist', 'cli', 'main.js')
+  for (const { name, home } of [berlin, tokyo]) {
+    stage.say(`  ${name}() { SHOAL_HOME='${home}' node '${program}' "$@"; }`)
+  }
+  stage.say('\nand these use them:\n')
+  stage.say('  berlin status')
+  stage.say('  berlin cp README.md my-app-images:')
+  stage.say('  tokyo ls -l my-app-images:')
+  if (mounts) {
+    stage.say(`\nThe bucket as a folder:  ${berlin.mount}`)
+    stage.say(`                    and  ${tokyo.mount}`)
+  }
+  stage.say(`Logs:                    ${folder}/*/daemon.log`)
+  stage.say('\nTo stop them and remove everything: npm run try -- --stop')
 }
 
 /** Stops what `--keep` (or a killed trial) left behind. */
@@ -125,7 +131,7 @@ async function stopTrials(stage: Stage): Promise<number> {
   const folders = readdirSync(tmpdir())
     .filter((name) => name.startsWith(FOLDER_PREFIX))
     .map((name) => join(tmpdir(), name))
-    .filter((folder) => existsSync(join(folder, MARKER)))
+    .filter((folder) => existsSync(join(folder, MARKER)) && isOwn(folder))
   if (folders.length === 0) stage.say('nothing is left running')
   const program = join(import.meta.dirname, '..', 'cli', 'main.js')
   for (const folder of folders) {
@@ -140,5 +146,8 @@ async function stopTrials(stage: Stage): Promise<number> {
   }
   return 0
 }
+
+/** Other people of this machine have trials, too. */
+const isOwn = (folder: string): boolean => statSync(folder).uid === process.getuid?.()
 
 process.exitCode = await main(process.argv.slice(2))

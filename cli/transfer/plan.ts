@@ -11,7 +11,7 @@ import { basename, join, posix } from 'node:path'
 import { errorFrom, ShoalError } from '../../protocol/errors.ts'
 import { formatRemote } from '../location.ts'
 import type { Location, RemoteLocation } from '../location.ts'
-import { openStorage, withStorage } from '../storage.ts'
+import { noSuchObject, openStorage, withStorage } from '../storage.ts'
 
 export type Source =
   | { readonly type: 'file'; readonly path: string }
@@ -50,6 +50,7 @@ interface Found {
 /** @throws ShoalError `not-found`, `is-a-directory` (without `-r`), `usage`, and what the daemon says */
 export async function planTransfers(request: PlanRequest): Promise<Plan> {
   const { sources, target } = request
+  if (sources.some(({ type }) => type === 'standard')) requireName(target)
   const skipped: string[] = []
   const found: Found[] = []
   let isWhole = sources.length === 1
@@ -65,6 +66,15 @@ export async function planTransfers(request: PlanRequest): Promise<Plan> {
     else transfers.push({ source, target: placed, sizeBytes })
   }
   return { transfers, skipped }
+}
+
+/** What comes from standard input has no name of its own. @throws ShoalError `usage` */
+function requireName(target: Location): void {
+  if (target.type !== 'remote' || (target.key !== '' && !target.key.endsWith('/'))) return
+  throw new ShoalError('usage', `copy - to ${formatRemote(target)}`, {
+    why: 'standard input has no name',
+    next: 'Name the object: BUCKET:KEY.',
+  })
 }
 
 /** Everything below a folder or prefix; null where the source is one file or object. */
@@ -105,7 +115,7 @@ async function findOne(source: Location, { home, signal }: PlanRequest): Promise
       const what = `copy ${formatRemote(source)}`
       const storage = openStorage(home, source.bucket)
       const information = await withStorage(what, () => storage.head(source.key, { signal }))
-      if (information === null) throw notFound(what)
+      if (information === null) throw noSuchObject(what)
       const name = posix.basename(source.key)
       return { source: { type: 'object', location: source }, name, sizeBytes: information.size }
     }
@@ -157,7 +167,7 @@ async function findObjects(source: RemoteLocation, request: PlanRequest): Promis
   if (found.length === 0) {
     // With -r one object may be named as well.
     if (!isPrefix) return null
-    if (key !== '') throw notFound(what)
+    if (key !== '') throw noSuchObject(what)
   }
   return found
 }
@@ -192,7 +202,13 @@ async function statOf(path: string): Promise<Stats> {
   try {
     return await stat(path)
   } catch (cause) {
-    throw errorFrom(cause, `read ${path}`)
+    const { code } = errorFrom(cause, `read ${path}`)
+    if (code !== 'not-found') throw errorFrom(cause, `read ${path}`)
+    throw new ShoalError(code, `read ${path}`, {
+      why: 'there is no such file',
+      next: 'An object is written as BUCKET:KEY.',
+      cause,
+    })
   }
 }
 
@@ -206,6 +222,3 @@ async function statQuietly(path: string): Promise<Stats | null> {
 
 const needsRecursive = (name: string, why: string): ShoalError =>
   new ShoalError('usage', `copy ${name}`, { why: `it ${why}`, next: 'Add -r to take all of it.' })
-
-const notFound = (what: string): ShoalError =>
-  new ShoalError('not-found', what, { next: '"shoal ls" lists what is there.' })

@@ -41,6 +41,28 @@ export class Cleanup {
   }
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Ctrl-C, a closed terminal and `kill` undo everything and end the program with 130. Pressing it again
+ * changes nothing: whoever is in a hurry would leave mounts behind.
+ * @param onStop called once, before anything is undone
+ * @returns ends this
+ */
+export function cleanUpOnSignals(cleanup: Cleanup, onStop: () => void = () => {}): () => void {
+  let stopping = false
+  const stop = (): void => {
+    if (stopping) return
+    stopping = true
+    onStop()
+    void cleanup.run().then(() => process.exit(130))
+  }
+  for (const signal of SIGNALS) process.on(signal, stop)
+  return () => {
+    for (const signal of SIGNALS) process.off(signal, stop)
+  }
+}
+
 /** Mount points at or below a folder, deepest first. */
 function mountsBelow(folder: string): readonly string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')

@@ -49,7 +49,7 @@ export async function openLab(cleanup: Cleanup, quick: boolean): Promise<Lab> {
     for (const machine of [here, there]) {
       await machine.must(['mount', BUCKET, machine.mount])
       cleanup.add(async () => {
-        await machine.shoal(['unmount', machine.mount, '--force'])
+        await machine.undo(['unmount', machine.mount, '--force'])
       })
     }
   }

@@ -8,6 +8,9 @@ import { join } from 'node:path'
 
 /** A daemon that does not answer within this says why in its log. */
 const START_TIMEOUT_MS = 20_000
+/** A daemon that was told to stop and goes on for so long hangs. */
+const STOP_TIMEOUT_MS = 5_000
+const DOWN = ['down', '--force']
 /** No command of the trial takes longer; one that does hangs. */
 const COMMAND_TIMEOUT_MS = 120_000
 
@@ -84,6 +87,14 @@ export class Machine {
     })
   }
 
+  /** The same for taking things down, out of the reach of an impatient second Ctrl-C. */
+  async undo(words: readonly string[]): Promise<Answer> {
+    return await run(process.execPath, [this.#program, ...words], {
+      environment: this.environment(),
+      detached: true,
+    })
+  }
+
   /** The same, where anything but success is a failure of the trial. */
   async must(words: readonly string[], input?: string): Promise<Answer> {
     const answer = await this.shoal(words, input)
@@ -115,8 +126,10 @@ export class Machine {
     if (this.#pid === null) return
     const pid = this.#pid
     this.#pid = null
-    if (existsSync(join(this.home, 'run'))) await this.shoal(['down', '--force'])
-    for (let waited = 0; isAlive(pid) && waited < 5000; waited += 50) await sleep(50)
+    const isDown = existsSync(join(this.home, 'run')) && (await this.undo(DOWN)).status === 0
+    // One that is only just starting hears no command yet.
+    if (!isDown && isAlive(pid)) process.kill(pid, 'SIGTERM')
+    for (let waited = 0; isAlive(pid) && waited < STOP_TIMEOUT_MS; waited += 20) await sleep(20)
     if (isAlive(pid)) process.kill(pid, 'SIGKILL')
   }
 
@@ -152,18 +165,21 @@ interface RunOptions {
   readonly environment?: NodeJS.ProcessEnv
   readonly input?: string | undefined
   readonly folder?: string
+  /** In a process group of its own: signals of the terminal do not reach it. */
+  readonly detached?: boolean
 }
 
 /** Runs a program to its end and collects what it prints. */
 export async function run(
   program: string,
   words: readonly string[],
-  { environment, input, folder }: RunOptions = {},
+  { environment, input, folder, detached = false }: RunOptions = {},
 ): Promise<Answer> {
   const start = performance.now()
   const child = spawn(program, words, {
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: COMMAND_TIMEOUT_MS,
+    detached,
     ...(environment === undefined ? {} : { env: environment }),
     ...(folder === undefined ? {} : { cwd: folder }),
   })

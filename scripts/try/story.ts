@@ -54,7 +54,7 @@ export async function mountBoth(trial: Trial): Promise<void> {
   stage.chapter('The bucket as a folder, on both')
   for (const machine of [berlin, tokyo]) {
     cleanup.add(async () => {
-      await machine.shoal(['unmount', machine.mount, '--force'])
+      await machine.undo(['unmount', machine.mount, '--force'])
     })
     await type(trial, machine, ['mount', BUCKET, machine.mount], {
       shown: `shoal mount ${BUCKET} images`,

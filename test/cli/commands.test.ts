@@ -70,6 +70,8 @@ describe('buckets', () => {
       public: false,
     })
     expect(await machine.run(['set', 'settings'])).toMatchObject({ status: 2 })
+    const unheld = await machine.run(['set', 'settings', '--ack', '1', '--quota', '6GiB'])
+    expect(unheld.stderr).toContain('--ack, --quota: kept with the bucket, and not acted upon yet')
   })
 
   it('go only when they are empty, or with force, and can be made again', async () => {

@@ -36,7 +36,15 @@ describe('without a daemon', () => {
     expect(status).toBe(0)
     for (const { name } of COMMANDS) expect(stdout).toContain(`  ${name}`)
     const helps = await Promise.all(COMMANDS.slice(0, 6).map(({ name }) => run(name, '--help')))
-    for (const help of helps) expect(help.stdout).toMatch(/^Usage: shoal /)
+    for (const help of helps)
+      expect(help.stdout).toMatch(/^Usage: shoal [\s\S]+\nExamples:\n {2}\S/)
+    expect((await run('help', 'umount')).stdout).toMatch(/^Usage: shoal unmount/)
+    for (const { name, examples } of COMMANDS) {
+      expect([name, examples.filter((example) => example.includes(`shoal ${name}`))]).not.toEqual([
+        name,
+        [],
+      ])
+    }
   })
 
   it('says what is wrong with a command line, and ends with 2', async () => {
@@ -47,6 +55,22 @@ describe('without a daemon', () => {
     expect(await run('ls', '--nonsense')).toMatchObject({ status: 2 })
     expect(await run('up', '--http', 'nowhere')).toMatchObject({ status: 2 })
     expect(await run('cp', 'onlyone')).toMatchObject({ status: 2 })
+    expect(await run('help', 'nonsense')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("unknown command 'nonsense'"),
+    })
+    for (const target of ['photos:', 'photos:2026/']) {
+      const unnamed = await run('cp', '-', target)
+      expect(unnamed).toMatchObject({ status: 2 })
+      expect(unnamed.stderr).toContain('standard input has no name\nName the object')
+    }
+    const local = await run('cp', 'no-such-file', 'photos:')
+    expect(local.stderr).toBe(
+      'shoal: read no-such-file: there is no such file\nAn object is written as BUCKET:KEY.\n',
+    )
+    for (const app of ['', ' a', 'a\nb', 'x'.repeat(129)]) {
+      expect(await run('create', 'photos', '--app', app)).toMatchObject({ status: 2 })
+    }
     expect(await run('mount', 'photos', '/tmp', '-o', 'bogus')).toMatchObject({ status: 2 })
   })
 

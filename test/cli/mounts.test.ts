@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseMountInfo } from '../../daemon/mounts/place.ts'
 import { eventually, TestMachine } from '../support/daemon.ts'
 import { mountsBelow, whyNoMounts } from '../support/mounts.ts'
+import { saySkipped } from '../support/skipping.ts'
 
 const reason = whyNoMounts()
-if (reason !== null) console.warn(`mount tests are skipped: ${reason}`)
+if (reason !== null) saySkipped('test/cli/mounts.test.ts', reason)
 
 it('reads mountinfo as proc_pid_mountinfo(5) writes it', () => {
   const text = [

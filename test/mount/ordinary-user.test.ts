@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { saySkipped } from '../support/skipping.ts'
 import { TestMount, whyNoTestMounts } from './support/test-mount.ts'
 
 const USER = 65_534
@@ -16,7 +17,7 @@ const why = whyNoTestMounts() ?? whyNoUserMounts()
 function whyNoUserMounts(): string | null {
   const reason =
     spawnSync('fusermount3', ['--version']).status === 0 ? null : 'fusermount3 is not installed'
-  if (reason !== null) process.stderr.write(`skipping mounts by ordinary users: ${reason}\n`)
+  if (reason !== null) saySkipped('mounts by ordinary users', reason)
   return reason
 }
 

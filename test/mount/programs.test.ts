@@ -6,8 +6,9 @@ import * as fs from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { spawnSync } from 'node:child_process'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { saySkipped } from '../support/skipping.ts'
 import { TestMount, whyNoTestMounts } from './support/test-mount.ts'
 
 const skip = whyNoTestMounts() !== null
@@ -25,7 +26,7 @@ entries = [["nobody","nogroup"],["daemon","daemon"]]
 
 function has(program: string): boolean {
   const found = spawnSync('which', [program]).status === 0 || fs.existsSync(program)
-  if (!found) process.stderr.write(`skipping: ${program} is not installed\n`)
+  if (!found && !skip) saySkipped(`what needs ${basename(program)}`, 'it is not installed')
   return found
 }
 

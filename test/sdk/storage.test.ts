@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Storage, StorageError } from '../../sdk/index.ts'
 import type { Data, StorageOptions } from '../../sdk/index.ts'
 import { ACCESS_KEY_ID, FakeS3, SECRET_ACCESS_KEY, sendError } from './fake-s3.ts'
@@ -21,6 +21,8 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await server.close()
+})
+afterAll(() => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 2 })
 })
 
@@ -83,7 +85,7 @@ describe('put takes every kind of body', () => {
 
   test('a file, streamed', async () => {
     const big = randomBytes(5_000_000)
-    const path = join(mkdtempSync(join(tmpdir(), 'shoal-sdk-')), 'big')
+    const path = join(folder, 'big')
     writeFileSync(path, big)
     const seen: number[] = []
     await storage.put('big', { file: path }, { onProgress: ({ loaded }) => seen.push(loaded) })

@@ -41,17 +41,23 @@ export interface CommandOptions {
 
 /** One machine: a folder with a home, mount points and files, and at most one daemon. */
 export class TestMachine {
-  /** Everything of this machine is below. */
-  readonly folder: string
-  readonly home: string
   readonly name: string
+  #folder: string | null = null
   #child: ChildProcess | null = null
   #log = ''
 
   constructor(name: string) {
     this.name = name
-    this.folder = mkdtempSync(join(tmpdir(), `shoal-${name}-`))
-    this.home = join(this.folder, 'home')
+  }
+
+  /** Everything of this machine is below; made when it is first asked for, since tests may be skipped. */
+  get folder(): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), `shoal-${this.name}-`))
+    return this.#folder
+  }
+
+  get home(): string {
+    return join(this.folder, 'home')
   }
 
   /** All that its daemons wrote to standard error so far. */
@@ -127,6 +133,7 @@ export class TestMachine {
 
   /** Stops everything and removes the folder; safe to call in any state, and twice. */
   async cleanUp(): Promise<void> {
+    if (this.#folder === null) return
     if (this.#child !== null && this.#child.exitCode === null) {
       await this.run(['down', '--force'], { timeoutMs: STOPPED_WITHIN_MS })
     }

@@ -1,14 +1,10 @@
 /** Mounts in tests: whether this machine can have any, and getting rid of what a failed test left. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { missingForMounts } from '../../scripts/machines/requirements.ts'
 
 /** Why this machine cannot mount, null when it can: the reason to print where tests are skipped. */
-export function whyNoMounts(): string | null {
-  if (!existsSync('/dev/fuse')) return '/dev/fuse is missing'
-  const isRoot = process.getuid?.() === 0
-  const hasHelper = spawnSync('fusermount3', ['--version']).status === 0
-  return isRoot || hasHelper ? null : 'neither root nor fusermount3 (package fuse3)'
-}
+export const whyNoMounts = (): string | null => missingForMounts()
 
 /** Mount points of any kind below a folder, the deepest first. */
 export function mountsBelow(folder: string): string[] {

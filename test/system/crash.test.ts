@@ -7,11 +7,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Storage } from '../../sdk/index.ts'
 import { TestMachine, eventually, pause } from '../support/daemon.ts'
 import { whyNoMounts } from '../support/mounts.ts'
+import { saySkipped } from '../support/skipping.ts'
 import { Cluster, BUCKET, arrives, describeTree, makeTree, runOrdinary } from './cluster.ts'
 
 const missing = whyNoMounts()
-if (missing !== null)
-  console.warn(`skipped: parts of test/system/crash.test.ts, because ${missing}`)
+if (missing !== null) saySkipped('parts of test/system/crash.test.ts', missing)
 
 let cluster: Cluster
 let onA: Storage

@@ -19,6 +19,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Storage } from '../../sdk/index.ts'
 import { eventually } from '../support/daemon.ts'
 import { whyNoMounts } from '../support/mounts.ts'
+import { saySkipped } from '../support/skipping.ts'
 import {
   Cluster,
   arrives,
@@ -30,7 +31,7 @@ import {
 } from './cluster.ts'
 
 const missing = whyNoMounts()
-if (missing !== null) console.warn(`skipped: test/system/mounts.test.ts, because ${missing}`)
+if (missing !== null) saySkipped('test/system/mounts.test.ts', missing)
 
 const reads = async (path: string, text: string): Promise<void> => {
   const seen = (): boolean => existsSync(path) && readFileSync(path, 'utf8') === text

@@ -7,6 +7,7 @@ export const buckets: CommandDefinition = {
   name: 'buckets',
   summary: 'list the buckets',
   options: [{ flags: '--json', help: 'as one JSON value' }],
+  examples: ['shoal buckets --json'],
   async run(input, { home, output }) {
     const answer = await ask(home, 'bucket-list', {})
     if (input.has('json')) {

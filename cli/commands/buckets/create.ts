@@ -6,9 +6,10 @@ import {
   ENVIRONMENT_OPTIONS,
   environmentObject,
   printEnvironment,
+  readApp,
   wantsJson,
 } from './environment.ts'
-import { readBucketChange, SETTING_OPTIONS } from './settings.ts'
+import { noteSettingsWithoutEffect, readBucketChange, SETTING_OPTIONS } from './settings.ts'
 
 export const create: CommandDefinition = {
   name: 'create',
@@ -20,12 +21,16 @@ export const create: CommandDefinition = {
     ...SETTING_OPTIONS,
     ...ENVIRONMENT_OPTIONS,
   ],
-  examples: ['shoal create my-app-images --app my-app > .env'],
+  examples: [
+    'shoal create my-app-images --app my-app > .env',
+    'shoal create holiday-pictures --public',
+  ],
   async run(input, { home, output }) {
     const name = parseBucketName(input.word(0))
     const json = wantsJson(input)
     const change = readBucketChange(input)
-    const answer = await ask(home, 'bucket-create', { name, app: input.text('app'), change })
+    const answer = await ask(home, 'bucket-create', { name, app: readApp(input), change })
+    noteSettingsWithoutEffect(change, output)
     const { environment } = answer
     if (json) {
       output.json({

@@ -13,6 +13,7 @@ export const destroy: CommandDefinition = {
     { flags: '-y, --yes', help: 'do not ask' },
     { flags: '-f, --force', help: 'with all objects that are still in it' },
   ],
+  examples: ['shoal destroy my-app-images --yes --force'],
   async run(input, { home, output, signal }) {
     const name = parseBucketName(input.word(0))
     const force = input.has('force')

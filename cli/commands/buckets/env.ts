@@ -6,6 +6,7 @@ import {
   ENVIRONMENT_OPTIONS,
   environmentObject,
   printEnvironment,
+  readApp,
   wantsJson,
 } from './environment.ts'
 
@@ -15,7 +16,7 @@ export const env: CommandDefinition = {
   options: [{ flags: '-a, --app APP', help: 'the app' }, ...ENVIRONMENT_OPTIONS],
   examples: ['eval "$(shoal env --app my-app --export)"', 'shoal env --app my-app > .env'],
   async run(input, { home, output }) {
-    const app = input.text('app')
+    const app = readApp(input)
     if (app === null) {
       throw new ShoalError('usage', 'print an environment', {
         why: 'no app is named',

@@ -2,6 +2,7 @@
 import { ShoalError } from '../../../protocol/errors.ts'
 import type { AppEnvironment } from '../../../protocol/messages/control-answers.ts'
 import type { CommandInput, OptionDefinition } from '../../command.ts'
+import { printable } from '../../output.ts'
 import type { Output } from '../../output.ts'
 
 export const ENVIRONMENT_OPTIONS: readonly OptionDefinition[] = [
@@ -17,6 +18,20 @@ export function wantsJson(input: CommandInput): boolean {
     throw new ShoalError('usage', `use "${format}" for --format`, { why: 'it is env or json' })
   }
   return input.has('json') || format === 'json'
+}
+
+/** Names of apps are labels that people type; the daemon takes no longer ones. */
+const APP_NAME_MAX_CHARACTERS = 128
+
+/** What `--app` says, null without it. @throws ShoalError `usage` for what cannot be an app's name */
+export function readApp(input: CommandInput): string | null {
+  const app = input.text('app')
+  if (app === null) return null
+  const fits = app.trim() === app && app !== '' && app.length <= APP_NAME_MAX_CHARACTERS
+  if (fits && !/\p{Cc}/u.test(app)) return app
+  throw new ShoalError('usage', `use "${printable(app)}" for --app`, {
+    why: `a name has 1 to ${APP_NAME_MAX_CHARACTERS} characters, no control characters, and no space at either end`,
+  })
 }
 
 /** `NAME=value` lines. No value of ours needs quotes; one that did gets them. */

@@ -14,6 +14,7 @@ export const info: CommandDefinition = {
     { flags: '--json', help: 'as one JSON value' },
     { flags: '--bytes', help: 'exact sizes' },
   ],
+  examples: ['shoal info my-app-images'],
   async run(input, { home, output }) {
     const answer = await ask(home, 'bucket-info', { name: parseBucketName(input.word(0)) })
     if (input.has('json')) output.json(answer)

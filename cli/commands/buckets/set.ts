@@ -4,7 +4,7 @@ import { parseBucketName } from '../../../protocol/ids.ts'
 import { ask } from '../../client.ts'
 import type { CommandDefinition } from '../../command.ts'
 import { printBucket } from './info.ts'
-import { readBucketChange, SETTING_OPTIONS } from './settings.ts'
+import { noteSettingsWithoutEffect, readBucketChange, SETTING_OPTIONS } from './settings.ts'
 
 export const set: CommandDefinition = {
   name: 'set',
@@ -16,6 +16,7 @@ export const set: CommandDefinition = {
     ...SETTING_OPTIONS,
     { flags: '--json', help: 'print the bucket as one JSON value' },
   ],
+  examples: ['shoal set my-app-images --public'],
   async run(input, { home, output }) {
     const name = parseBucketName(input.word(0))
     if (input.has('public') && input.has('private')) {
@@ -31,6 +32,7 @@ export const set: CommandDefinition = {
       })
     }
     const answer = await ask(home, 'bucket-set', { name, change })
+    noteSettingsWithoutEffect(change, output)
     if (input.has('json')) output.json(answer)
     else printBucket(answer, output, false)
     return undefined

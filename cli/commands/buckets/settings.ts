@@ -3,6 +3,7 @@ import { ShoalError } from '../../../protocol/errors.ts'
 import type { BucketChange } from '../../../protocol/messages/control.ts'
 import { parseSize } from '../../../daemon/settings.ts'
 import type { CommandInput, OptionDefinition } from '../../command.ts'
+import type { Output } from '../../output.ts'
 
 export const SETTING_OPTIONS: readonly OptionDefinition[] = [
   { flags: '--replicas N', help: 'copies wanted (default: one on every member)' },
@@ -21,6 +22,24 @@ export function readBucketChange(input: CommandInput): BucketChange {
     acknowledge: input.whole('ack', 1),
     quotaBytes: readSize(input, 'quota'),
   }
+}
+
+/**
+ * Says which of the settings given are only kept for now: a promise that is not held yet must not look
+ * like one that is.
+ */
+export function noteSettingsWithoutEffect(change: BucketChange, output: Output): void {
+  const given = {
+    '--replicas': change.replicas,
+    '--region': change.regions,
+    '--ack': change.acknowledge,
+    '--quota': change.quotaBytes,
+  }
+  const names = Object.entries(given).flatMap(([name, value]) => (value === null ? [] : [name]))
+  if (names.length === 0) return
+  output.note(
+    `Note: ${names.join(', ')}: kept with the bucket, and not acted upon yet. Every member holds everything, and a write returns once it is durable on its own machine.`,
+  )
 }
 
 function readSize(input: CommandInput, option: string): number | null {

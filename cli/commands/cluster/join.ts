@@ -9,6 +9,7 @@ export const join: CommandDefinition = {
   summary: 'join the cluster that a token of "shoal invite" is of',
   arguments: [{ name: 'TOKEN', help: 'what "shoal invite" printed on a member' }],
   options: [{ flags: '--json', help: 'as one JSON value' }],
+  examples: ['shoal join $(ssh first-machine shoal invite)'],
   async run(input, { home, output }) {
     const answer = await ask(home, 'join', { token: input.word(0).trim() }, (payload) => {
       const step = parse(JOIN_STEP, payload, 'read progress')

@@ -12,6 +12,7 @@ export const peers: CommandDefinition = {
     { flags: '--json', help: 'as one JSON value' },
     { flags: '--bytes', help: 'exact rates' },
   ],
+  examples: ['shoal peers --json'],
   async run(input, { home, output }) {
     const answer = await ask(home, 'peers', {})
     if (input.has('json')) output.json(answer.peers)

@@ -7,6 +7,7 @@ export const config: CommandDefinition = {
   name: 'config',
   summary: 'print the settings that "shoal up" would use, and where each comes from',
   options: [{ flags: '--json', help: 'as one JSON value' }],
+  examples: ['SHOAL_REGION=north shoal config'],
   run(input, { home, output }) {
     const chosen = loadSettings(home, process.env, new Map())
     parseSettings(home, chosen)

@@ -8,6 +8,7 @@ export const down: CommandDefinition = {
   options: [
     { flags: '-f, --force', help: 'detach mounts that are in use, too; open files are kept' },
   ],
+  examples: ['shoal down'],
   async run(input, { home, output }) {
     const client = await openClient(home)
     try {

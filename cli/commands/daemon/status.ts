@@ -10,6 +10,7 @@ export const status: CommandDefinition = {
   name: 'status',
   summary: 'show the health of this node, its buckets, peers and mounts',
   options: [{ flags: '--json', help: 'as one JSON value' }],
+  examples: ['shoal status'],
   async run(input, context) {
     const answer = await ask(context.home, 'status', {})
     if (input.has('json')) context.output.json(answer)

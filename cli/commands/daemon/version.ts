@@ -6,6 +6,7 @@ export const version: CommandDefinition = {
   name: 'version',
   summary: 'print the version of this program',
   options: [{ flags: '--json', help: 'as one JSON value' }],
+  examples: ['shoal version'],
   run(input, { output }) {
     const program = versionOfProgram()
     if (input.has('json')) output.json({ version: program, node: process.versions.node })

@@ -10,6 +10,7 @@ export const mounts: CommandDefinition = {
   name: 'mounts',
   summary: 'list the mounted folders',
   options: [{ flags: '--json', help: 'as one JSON value' }],
+  examples: ['shoal mounts'],
   async run(input, { home, output }) {
     const answer = await ask(home, 'mounts', {})
     if (input.has('json')) {

@@ -9,6 +9,7 @@ export const unmount: CommandDefinition = {
   summary: 'end a mount; what was written is stored first',
   arguments: [{ name: 'DIR', help: 'the mounted folder' }],
   options: [{ flags: '-f, --force', help: 'detach it even while programs use it' }],
+  examples: ['shoal unmount ~/images'],
   async run(input, { home }) {
     await ask(home, 'unmount', { directory: resolve(input.word(0)), force: input.has('force') })
     return undefined

@@ -43,9 +43,9 @@ export async function copy(input: CommandInput, context: CommandContext): Promis
   const words = input.words(0)
   const last = words.at(-1)
   if (last === undefined || words.length < 2) {
-    throw new ShoalError('usage', 'copy', {
+    throw new ShoalError('usage', 'read the command line', {
       why: 'a source and a target are needed',
-      next: '"shoal cp --help" shows examples.',
+      next: '"shoal COMMAND --help" shows examples.',
     })
   }
   const sources = words.slice(0, -1).map(parseLocation)

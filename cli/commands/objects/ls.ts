@@ -20,6 +20,7 @@ export const ls: CommandDefinition = {
     { flags: '--json', help: 'as one JSON value' },
     { flags: '--bytes', help: 'exact sizes' },
   ],
+  examples: ['shoal ls -l my-app-images:users/', 'shoal ls -r --json my-app-images'],
   async run(input, { home, output, signal }) {
     const word = input.optionalWord(0)
     if (word === null) {

@@ -18,7 +18,9 @@ export const mv: CommandDefinition = {
   name: 'mv',
   aliases: ['move'],
   summary: 'rename objects and prefixes, or move them between buckets and local files',
-  arguments: [{ name: 'PATH...', help: 'one or more sources and the target' }],
+  arguments: [
+    { name: 'PATH...', help: 'one or more sources and the target: BUCKET:KEY or a local path' },
+  ],
   options: [{ flags: '-r, --recursive', help: 'between buckets: everything below a prefix' }],
   examples: [
     'shoal mv my-app-images:a.jpg my-app-images:b.jpg',

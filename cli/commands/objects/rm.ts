@@ -21,6 +21,7 @@ export const rm: CommandDefinition = {
     { flags: '-r, --recursive', help: 'everything below a prefix, too' },
     { flags: '-f, --force', help: 'say nothing of what is not there' },
   ],
+  examples: ['shoal rm my-app-images:a.jpg', 'shoal rm -r my-app-images:2025/'],
   async run(input, context) {
     const recursive = input.has('recursive')
     const locations = input

@@ -1,9 +1,8 @@
 /** `shoal stat`: what is known about an object. */
-import { ShoalError } from '../../../protocol/errors.ts'
 import type { CommandDefinition } from '../../command.ts'
 import { formatRemote, parseObject } from '../../location.ts'
 import { formatSize, formatTime, printable } from '../../output.ts'
-import { openStorage, withStorage } from '../../storage.ts'
+import { noSuchObject, openStorage, withStorage } from '../../storage.ts'
 
 export const stat: CommandDefinition = {
   name: 'stat',
@@ -13,13 +12,14 @@ export const stat: CommandDefinition = {
     { flags: '--json', help: 'as one JSON value' },
     { flags: '--bytes', help: 'exact size' },
   ],
+  examples: ['shoal stat my-app-images:users/1/profile.jpg'],
   async run(input, { home, output, signal }) {
     const location = parseObject(input.word(0))
     const what = `read ${formatRemote(location)}`
     const storage = openStorage(home, location.bucket)
     const found = await withStorage(what, () => storage.head(location.key, { signal }))
     if (found === null) {
-      throw new ShoalError('not-found', what, { next: '"shoal ls" lists what is there.' })
+      throw noSuchObject(what)
     }
     const { key, size, type, etag, metadata } = found
     const modifiedMs = found.lastModified.getTime()

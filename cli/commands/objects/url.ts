@@ -22,6 +22,10 @@ export const url: CommandDefinition = {
     { flags: '-m, --method METHOD', help: 'GET (default), HEAD, PUT or DELETE' },
     { flags: '--json', help: 'as one JSON value' },
   ],
+  examples: [
+    'shoal url my-app-images:report.pdf',
+    'curl -T report.pdf "$(shoal url -m PUT my-app-images:report.pdf)"',
+  ],
   async run(input, { home, output }) {
     const { bucket, key } = parseObject(input.word(0))
     const expiresSeconds = input.whole('expires', 1) ?? DEFAULT_EXPIRES_SECONDS

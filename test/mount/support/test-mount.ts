@@ -18,6 +18,7 @@ import type { OpenedStores } from '../../../mount/files/stores.ts'
 import { parseSettings } from '../../../mount/settings.ts'
 import type { Caller } from '../../../volume/volume.ts'
 import { unmountBelow, whyNoMounts } from '../../support/mounts.ts'
+import { saySkipped } from '../../support/skipping.ts'
 
 const ENTRY = fileURLToPath(new URL('../../../dist/cli/entries/mount.js', import.meta.url))
 export const STREAM: string = '5'.repeat(32)
@@ -31,7 +32,7 @@ export function whyNoTestMounts(): string | null {
     whyNoMounts() ??
     (process.getuid?.() === 0 ? null : 'not root') ??
     (existsSync(ENTRY) ? null : 'dist/ is not built')
-  if (why !== null) process.stderr.write(`skipping tests of real mounts: ${why}\n`)
+  if (why !== null) saySkipped('tests of real mounts', why)
   return why
 }
 
