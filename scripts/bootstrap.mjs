@@ -15,8 +15,18 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
-/** Folders with sources that are built: `include` of tsconfig.build.json, and what these import. */
-const SOURCES = 'protocol volume daemon mount cli sdk scripts bench test/simulation'.split(' ')
+/** Folders with sources that are built; keep equal to `include` of tsconfig.build.json. */
+const SOURCES = [
+  'protocol',
+  'volume',
+  'daemon',
+  'mount',
+  'cli',
+  'sdk',
+  'scripts',
+  'bench',
+  'test/simulation',
+]
 /** What the package runs as a command: npm links to it, so it must be executable. */
 const PROGRAM = path.join(ROOT, 'dist', 'cli', 'main.js')
 /** Lists the sources of the last build that succeeded, with sizes and times. */
