@@ -165,8 +165,8 @@ export class Transaction {
     return this.#idByUid.get(uid)
   }
 
-  /** The next local row number. */
-  nextNode(): number {
+  /** The next local number: of a node's row, or of a staging. Never given twice. */
+  nextNumber(): number {
     this.self.last_node += 1
     this.#dirty = true
     return this.self.last_node

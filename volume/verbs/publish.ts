@@ -38,7 +38,8 @@ interface StagedBase {
   readonly exceptions: Uint8Array
 }
 
-const BASE = 'SELECT base_hlc, base_origin, context, exceptions FROM staging WHERE id = ?'
+const BASE =
+  'SELECT base_hlc, base_origin, context, exceptions FROM staging WHERE ino = ? AND id = ?'
 
 /** @returns whether a version was written @throws ShoalError `not-found` for a staging that is no more */
 export function publish(
@@ -47,13 +48,13 @@ export function publish(
   publication: Publication,
 ): boolean {
   const { names } = transaction
-  const staged = names.db.get<StagedBase>(BASE, staging.id)
+  const staged = names.db.get<StagedBase>(BASE, staging.ino, staging.id)
   const node = nodeById(names, staging.ino)
   if (staged === undefined || node === undefined) {
     throw new ShoalError('not-found', `publish inode ${staging.ino}`)
   }
   if (isUnlinkedHere(transaction, node)) {
-    if (!publication.keepStaging) deleteStaging(transaction, staging.id)
+    if (!publication.keepStaging) deleteStaging(transaction, staging)
     return false
   }
   prepareContent(transaction, node.id, (shadow) => bury(transaction, shadow))
@@ -61,8 +62,8 @@ export function publish(
     base: baseOf(transaction, staged),
     publication,
   })
-  if (publication.keepStaging) rebase(transaction, staging.id, published)
-  else deleteStaging(transaction, staging.id)
+  if (publication.keepStaging) rebase(transaction, staging, published)
+  else deleteStaging(transaction, staging)
   return true
 }
 
@@ -92,6 +93,7 @@ function writeVersion(
   const before = base === null ? null : readVersion(names, node.id, base.dot)
   const hlc = transaction.stamp(Math.max(node.head_hlc ?? 0, base?.dot.hlc ?? 0))
   const seen = replacing(transaction, node.id, base)
+  transaction.rememberId(uidOfNode(node), node.id)
   mergeRow(transaction, {
     ...versionRow({
       inode: uidOfNode(node),
@@ -107,11 +109,11 @@ function writeVersion(
 }
 
 const REBASE = `UPDATE staging SET base_hlc = ?, base_origin = ?, context = ?, exceptions = ?
-  WHERE id = ?`
+  WHERE ino = ? AND id = ?`
 
 function rebase(
   { names }: Transaction,
-  id: number,
+  staging: StagingRecord,
   { dot, context, exceptions }: VersionFacts,
 ): void {
   names.db.run(
@@ -120,7 +122,8 @@ function rebase(
     names.origins.alias(dot.origin),
     blobOfContext(context),
     blobOfStamps(exceptions),
-    id,
+    staging.ino,
+    staging.id,
   )
 }
 
@@ -139,7 +142,7 @@ export function dropStaging(
   const needsVersion = node !== undefined && node.links > 0 && readHead(names, node.id) === null
   if (needsVersion && isOnlyStaging) {
     publish(transaction, staging, { content: emptyContent(seal), mtime, keepStaging: false })
-  } else deleteStaging(transaction, staging.id)
+  } else deleteStaging(transaction, staging)
 }
 
 const countStagings = ({ names }: Transaction, ino: number): number =>

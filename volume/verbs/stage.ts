@@ -35,7 +35,7 @@ export function stage(transaction: Transaction, ino: Ino, path: string): Staging
     throw new ShoalError('not-found', `write inode ${ino}`)
   if (node.kind !== FILE) throw new ShoalError('invalid-argument', `write inode ${ino}`)
   const id = insertStaging(transaction, ino, path, headOf(transaction, node))
-  const record = readStaging(transaction.names, id)
+  const record = readStaging(transaction.names, ino, id)
   if (record === null) throw new ShoalError('internal', 'record a staging')
   return record
 }
@@ -45,32 +45,42 @@ const headOf = ({ names }: Transaction, node: NodeRow): Stamp | null =>
     ? null
     : names.origins.stamp(node.head_hlc, node.head_origin)
 
-const INSERT = `INSERT INTO staging(ino, path, closed, base_hlc, base_origin, context, exceptions)
-  VALUES (?, ?, 0, ?, ?, ?, ?)`
+const INSERT = `INSERT INTO staging(ino, id, path, closed, base_hlc, base_origin, context, exceptions)
+  VALUES (?, ?, ?, 0, ?, ?, ?, ?)`
 
+/** @returns its number */
 function insertStaging(
-  { names }: Transaction,
+  transaction: Transaction,
   ino: number,
   path: string,
   base: Stamp | null,
 ): number {
+  const { names } = transaction
   const facts = base === null ? null : readFacts(names, ino, base)
-  return names.db.insert(
+  const id = transaction.nextNumber()
+  names.db.run(
     INSERT,
     ino,
+    id,
     path,
     base?.hlc ?? null,
     base === null ? null : names.origins.alias(base.origin),
     blobOfContext(facts?.context ?? EMPTY_CONTEXT),
     blobOfStamps(facts?.exceptions ?? []),
   )
+  return id
 }
 
 /** Complete but not published yet, or opened again before it was. */
 export function setClosed({ names }: Transaction, staging: StagingRecord, closed: boolean): void {
-  names.db.run('UPDATE staging SET closed = ? WHERE id = ?', closed ? 1 : 0, staging.id)
+  names.db.run(
+    'UPDATE staging SET closed = ? WHERE ino = ? AND id = ?',
+    closed ? 1 : 0,
+    staging.ino,
+    staging.id,
+  )
 }
 
-export function deleteStaging({ names }: Transaction, id: number): void {
-  names.db.run('DELETE FROM staging WHERE id = ?', id)
+export function deleteStaging({ names }: Transaction, { ino, id }: StagingRecord): void {
+  names.db.run('DELETE FROM staging WHERE ino = ? AND id = ?', ino, id)
 }

@@ -122,7 +122,7 @@ function attributesOf(names: Names, row: AttributeColumns): Attributes {
     atime: set === null || set.atime === null ? mtime : [set.atime, set.atime_ns ?? 0],
     birth: birthOf(row),
     parent: parentOf(names, row),
-    staging: row.staging === null ? null : readStaging(names, row.staging),
+    staging: row.staging === null ? null : readStaging(names, row.ino, row.staging),
   }
 }
 
@@ -215,13 +215,13 @@ interface StagingColumns {
 
 const STAGING = 'SELECT id, path, ino, closed, base_hlc, base_origin FROM staging'
 
-export function readStaging(names: Names, id: number): StagingRecord | null {
-  const row = names.db.get<StagingColumns>(`${STAGING} WHERE id = ?`, id)
+export function readStaging(names: Names, ino: number, id: number): StagingRecord | null {
+  const row = names.db.get<StagingColumns>(`${STAGING} WHERE ino = ? AND id = ?`, ino, id)
   return row === undefined ? null : stagingOf(names, row)
 }
 
 export const readStagings = (names: Names): StagingRecord[] =>
-  names.db.all<StagingColumns>(`${STAGING} ORDER BY id`).map((row) => stagingOf(names, row))
+  names.db.all<StagingColumns>(`${STAGING} ORDER BY ino, id`).map((row) => stagingOf(names, row))
 
 const stagingOf = (names: Names, row: StagingColumns): StagingRecord => ({
   id: row.id,

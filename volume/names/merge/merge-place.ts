@@ -49,7 +49,7 @@ export function mergePlace(
 }
 
 function numbersOf(transaction: Transaction, row: PlaceRow, current: NodeRow | undefined): Numbers {
-  const id = current?.id ?? transaction.nextNode()
+  const id = current?.id ?? transaction.nextNumber()
   transaction.rememberId(row.node, id)
   const number = (uid: PlaceRow['group']): number | null =>
     uid === null ? null : uid === row.node ? id : idOfUid(transaction, uid)

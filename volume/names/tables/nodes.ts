@@ -89,7 +89,7 @@ export function idOfUid(transaction: Transaction, uid: Uid): number {
   if (remembered !== undefined) return remembered
   const raw = bytesOfHex(uid)
   const known = db.get<{ id: number }>('SELECT id FROM node WHERE uid16 = ?', raw)
-  const id = known?.id ?? transaction.nextNode()
+  const id = known?.id ?? transaction.nextNumber()
   if (known === undefined) {
     db.run('INSERT INTO node(id, uid16, ino, kind) VALUES (?, ?, ?, -1)', id, raw, id)
   }
