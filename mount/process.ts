@@ -43,8 +43,11 @@ export interface ThreadEntries {
 const START_TIMEOUT_MS = 30_000
 /** How long an unmount waits for closed files to be published; the rest is published after it. */
 const DRAIN_TIMEOUT_MS = 30_000
-/** Bells are rung at most this often: the daemon reads the whole log at each. */
-const RING_INTERVAL_MS = 2
+/**
+ * The first change rings at once, and then the bell rests for so long: each ring is a page of the log read, a
+ * frame to every peer and a transaction there, which should carry more than one file of a copied tree.
+ */
+const RING_INTERVAL_MS = 10
 
 /**
  * Mounts, and serves until it is unmounted. @returns the exit status: 0, 1 failed, 3 prefix not found

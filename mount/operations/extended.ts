@@ -33,8 +33,9 @@ const COMPUTED: ReadonlyMap<string, Compute> = new Map<string, Compute>([
 export function getExtended(request: RequestReader, world: World): void {
   const name = request.text(48)
   const value = valueOf(request.nodeId, name, world)
-  if (value === null) throw new KernelError(constants.errno.ENODATA, 'no such attribute')
-  sized(request, world, value)
+  // Asked for at the first write of every new file (security.capability), so not worth a stack trace.
+  if (value === null) world.replies.error(request.unique, constants.errno.ENODATA)
+  else sized(request, world, value)
 }
 
 export function listExtended(request: RequestReader, world: World): void {
