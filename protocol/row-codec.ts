@@ -98,6 +98,13 @@ export function decodeRows(bytes: Uint8Array): Row[] {
 }
 
 /**
+ * How many rows the bytes of an operation say that they hold; nothing else of them is looked at.
+ * @throws ShoalError `malformed`
+ */
+export const countRows = (bytes: Uint8Array): number =>
+  new RowReader(bytes, 'count rows').array(ROWS_PER_OPERATION_MAX)
+
+/**
  * What a row stands for among others: a register that the last writer wins (the same for every origin), or
  * a version that stands for itself. Serves as a map key.
  * @param origin who wrote it: part of a version's identity

@@ -1,7 +1,7 @@
 /**
  * The rim of the mesh: sockets, encoding, and how much may wait. Messages come in from sockets and go to
- * `mesh.ts`; its effects go out again. Incoming rows are applied in portions, so that requests of others
- * on this thread have their turn; a peer that sends faster than that is not read from for a while.
+ * `mesh.ts`; its effects go out again. Incoming rows are applied in turns (`rows/turns.ts`); a peer that
+ * sends faster than that is not read from for a while.
  */
 import type { Environment } from '../../protocol/environment.ts'
 import { messageOf } from '../../protocol/errors.ts'
@@ -14,12 +14,11 @@ import type { Caller, OperationBatch, Volume } from '../../volume/volume.ts'
 import type { PeersEvent } from './backend.ts'
 import { serveExchange, serveGap } from './rows/exchange.ts'
 import type { ExchangeVolume, Receiver } from './rows/exchange.ts'
+import { ApplyTurns } from './rows/turns.ts'
 import { Mesh } from './mesh.ts'
 import type { Session, Times } from './session.ts'
 import type { PeerSocket } from './transport/socket.ts'
 
-/** Applied before others on this thread have a turn. */
-const WORK_TURN_MS = 5
 /** Rows that wait to be applied: above the first nothing more is read, below the second it goes on. */
 const WAITING_HIGH_BYTES: number = 4 * MIB
 const WAITING_LOW_BYTES: number = MIB
@@ -59,9 +58,7 @@ export class Connections {
   readonly mesh: Mesh
   readonly #options: ConnectionsOptions
   readonly #connectionBySession = new Map<Session, Connection>()
-  /** Streams with rows to apply. */
-  readonly #work = new Set<StreamId>()
-  #working = false
+  readonly #turns: ApplyTurns
   /** Whoever waits for a refresh; bounded by those that the mesh has under way. */
   readonly #refreshWaiters = new Map<number, () => void>()
   /** The message encoded last: a batch goes to many. */
@@ -72,7 +69,14 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options
-    const { cluster, self, name, by, log } = options
+    const { environment, cluster, self, name, by, log } = options
+    this.#turns = new ApplyTurns({
+      environment,
+      step: (stream) => this.mesh.step(stream, environment.monotonicMs()),
+      rested: () => {
+        this.#resume()
+      },
+    })
     this.mesh = new Mesh({
       cluster,
       self,
@@ -94,8 +98,7 @@ export class Connections {
           this.#serve(session, gap)
         },
         work: (stream) => {
-          this.#work.add(stream)
-          if (!this.#working) this.#apply()
+          this.#turns.add(stream)
         },
         changed: options.changed,
         opened: (session) => {
@@ -172,6 +175,7 @@ export class Connections {
   /** Ends everything. Idempotent. */
   close(why: string): void {
     this.#closed = true
+    this.#turns.close()
     for (const session of this.#connectionBySession.keys()) this.#close(session, why, false)
   }
 
@@ -194,33 +198,6 @@ export class Connections {
       connection.paused = true
       connection.socket.pause()
     }
-  }
-
-  /** Applies what waits, a turn at a time. */
-  #apply(): void {
-    this.#working = true
-    const { environment } = this.#options
-    const untilMs = environment.monotonicMs() + WORK_TURN_MS
-    for (const stream of this.#work) {
-      while (this.mesh.step(stream, environment.monotonicMs())) {
-        if (environment.monotonicMs() < untilMs) continue
-        // The stream goes behind the others.
-        this.#work.delete(stream)
-        this.#work.add(stream)
-        return this.#applyLater()
-      }
-      this.#work.delete(stream)
-    }
-    this.#working = false
-    this.#resume()
-  }
-
-  #applyLater(): void {
-    this.#resume()
-    setImmediate(() => {
-      if (this.#closed) this.#working = false
-      else this.#apply()
-    })
   }
 
   #resume(): void {

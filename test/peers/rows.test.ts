@@ -1,9 +1,10 @@
 /** Rules 12 and 14, and what an exchange may claim, each on the part that keeps it. */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { realEnvironment } from '../../cli/environment.ts'
 import { serveExchange } from '../../daemon/peers/rows/exchange.ts'
 import { Intake } from '../../daemon/peers/rows/intake.ts'
 import type { Outcome } from '../../daemon/peers/rows/intake.ts'
+import { ApplyTurns } from '../../daemon/peers/rows/turns.ts'
 import { Pusher } from '../../daemon/peers/rows/push.ts'
 import { CLUSTER_STREAM, parseNodeId, parseSourceId } from '../../protocol/ids.ts'
 import { CLOCK_AHEAD_MAX_MS } from '../../protocol/limits.ts'
@@ -175,4 +176,65 @@ test('rows that break their format, or come from the future, are taken in by nob
   )
   expect(intake.ready).toBe(false)
   expect(intake.bytes).toBe(0)
+})
+
+describe('rule 27: the write lock is free between the transactions of a bulk writer', () => {
+  /** Applies portions that take so long each; what the clock did between them, in ms. */
+  function pausesOf(portions: number, portionMs: number): number[] {
+    let nowMs = 0
+    const timers: { atMs: number; work: () => void }[] = []
+    const pauses: number[] = []
+    let endedMs: number | null = null
+    let left = portions
+    const turns = new ApplyTurns({
+      environment: {
+        ...realEnvironment,
+        monotonicMs: () => nowMs,
+        after: (delayMs, work) => {
+          timers.push({ atMs: nowMs + delayMs, work })
+          return () => {}
+        },
+      },
+      step: () => {
+        if (endedMs !== null) pauses.push(nowMs - endedMs)
+        nowMs += portionMs
+        endedMs = nowMs
+        left -= 1
+        return left > 0
+      },
+      rested: () => {},
+    })
+    turns.add(CLUSTER_STREAM)
+    for (let timer = timers.shift(); timer !== undefined; timer = timers.shift()) {
+      nowMs = Math.max(nowMs, timer.atMs)
+      timer.work()
+    }
+    expect(left).toBe(0)
+    return pauses
+  }
+
+  test('between any two that take their time', () => {
+    expect(Math.min(...pausesOf(20, 4))).toBeGreaterThanOrEqual(1)
+  })
+
+  test('small ones share a turn of a millisecond', () => {
+    const pauses = pausesOf(100, 0.1)
+    expect(pauses.filter((pause) => pause >= 1).length).toBeGreaterThanOrEqual(8)
+    expect(pauses.length).toBe(99)
+  })
+
+  test('one portion is one transaction, however many rows an operation has', () => {
+    const [a, b] = [volumeOf('a'), volumeOf('b')]
+    const many = (count: number): Map<string, Buffer> =>
+      new Map(Array.from({ length: count }, (_, index) => [`k${index}`, Buffer.from('v')]))
+    for (const count of [60, 60, 60]) a.setConfig(many(count))
+    const intake = new Intake(b, by)
+    intake.offer({ type: 'batch', from: peer, batch: batchOf(a), vector: a.vector() }, 0, WALL_MS)
+    const seen: number[] = []
+    while (intake.ready) {
+      intake.step(0)
+      seen.push(b.vector().get(a.identity().origin) ?? 0)
+    }
+    expect(seen).toEqual([1, 2, 3])
+  })
 })

@@ -23,7 +23,7 @@ import {
   MIB,
 } from '../../../protocol/limits.ts'
 import type { Batch, End, Rows } from '../../../protocol/messages/peer-control.ts'
-import { decodeRows } from '../../../protocol/row-codec.ts'
+import { countRows, decodeRows } from '../../../protocol/row-codec.ts'
 import type { Vector } from '../../../protocol/rows.ts'
 import { msOfHlc } from '../../../protocol/stamps.ts'
 import { vectorCovers } from '../../../protocol/vector.ts'
@@ -300,12 +300,14 @@ function basisIn(
   return 'covered'
 }
 
-/** How many operations make one portion: at least one. */
+/** How many operations make one portion, and one transaction: at least one. */
 function portionOf(operations: readonly EncodedOperation[]): number {
   let bytes = 0
+  let rows = 0
   for (const [index, operation] of operations.entries()) {
     bytes += operation.rows.length
-    if (index > 0 && (bytes > PORTION_BYTES || index >= APPLY_ROWS_MAX)) return index
+    rows += countRows(operation.rows)
+    if (index > 0 && (bytes > PORTION_BYTES || rows > APPLY_ROWS_MAX)) return index
   }
   return operations.length
 }
