@@ -20,12 +20,13 @@ import { startDashboard } from './dashboard.ts'
 import { startHttpServer } from './http/server.ts'
 import { lockHome } from './lock.ts'
 import type { Logger } from './logging.ts'
-import { maintainVolumes, openParts, recover } from './parts.ts'
+import { openParts, recover } from './parts.ts'
 import type { Closers, Parts } from './parts.ts'
 import type { Peers, PeersOptions } from './peers/backend.ts'
 import { startPeers } from './peers/peers.ts'
 import { formatHostPort } from './settings.ts'
 import type { Settings } from './settings.ts'
+import { startUpkeep } from './upkeep/upkeep.ts'
 
 /** Requests under way get this long when the daemon stops; what takes longer is cut, and clients try again. */
 const STOP_GRACE_MS = 5_000
@@ -34,6 +35,7 @@ const STOP_GRACE_MS = 5_000
 export interface NodeEntries {
   readonly mount: URL
   readonly bulk: URL
+  readonly upkeep: URL
 }
 
 export interface NodeOptions {
@@ -100,12 +102,26 @@ async function composeNode(
     closers,
   )
   await recover(parts)
-  closers.push(maintainVolumes(parts))
+  closers.push(keepUp(options, parts))
   const ending = newEnding(parts, closeAll)
   const addresses = await openEdges(options, parts, { closers, stop: ending.stop, control })
   writeAddresses(home, addresses)
   parts.mounts.adopt((stream) => parts.stores.bucket(stream) !== null)
   return { addresses, ...ending }
+}
+
+/** Starts the thread that keeps the stores small; the returned function ends it. */
+function keepUp({ settings, entries }: NodeOptions, parts: Parts): () => Promise<void> {
+  const { environment, identity, stores, log, links } = parts
+  return startUpkeep({
+    environment,
+    entry: entries.upkeep,
+    home: settings.home,
+    node: identity.node,
+    stores,
+    log,
+    wanted: (stream) => links.peers?.rung(stream),
+  })
 }
 
 interface EdgeOptions {

@@ -24,9 +24,6 @@ import type { Settings } from './settings.ts'
 import { Stores } from './stores.ts'
 import type { StoresOptions } from './stores.ts'
 
-/** How often logs are trimmed and write-ahead logs checkpointed. */
-const MAINTAIN_EVERY_MS = 5_000
-
 export interface Parts {
   readonly environment: Environment
   readonly identity: NodeIdentity
@@ -190,24 +187,6 @@ export async function recover({ stores, contents, caller, log }: Parts): Promise
     }
   }
   abandoned.clear()
-}
-
-/** Trims logs and checkpoints write-ahead logs from time to time; the returned function stops that. */
-export function maintainVolumes({ environment, stores, log }: Parts): () => void {
-  const turn = (): void => {
-    for (const volume of [stores.cluster().volume, ...stores.buckets()]) {
-      try {
-        volume.maintain()
-      } catch (cause) {
-        log.warning('upkeep of a bucket failed', { stream: volume.stream }, cause)
-      }
-    }
-    cancel = environment.after(MAINTAIN_EVERY_MS, turn)
-  }
-  let cancel = environment.after(MAINTAIN_EVERY_MS, turn)
-  return () => {
-    cancel()
-  }
 }
 
 function refresherOver(links: Links): (withinMs: number) => Promise<void> {

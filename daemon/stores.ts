@@ -23,6 +23,7 @@ import { CLUSTER_STREAM, hexOfBytes, parseClusterId, parseStreamId } from '../pr
 import type { ClusterId, Lseq, StreamId } from '../protocol/ids.ts'
 import type { Volume } from '../volume/volume.ts'
 import type { Logger } from './logging.ts'
+import type { StoredStream } from './upkeep/link.ts'
 
 /** Opens (and makes, where missing) the volume of a stream in a folder. */
 export type OpenVolume = (folder: string, stream: StreamId) => Volume
@@ -77,7 +78,7 @@ export class Stores {
     for (const [stream, volume] of this.#volumeByStream) yield [stream, volume.lastLseq()]
   }
 
-  /** Tells of every bucket opened or closed from now on; the returned function stops that. */
+  /** Tells of every stream opened, closed or removed from now on; the returned function stops that. */
   onBuckets(changed: () => void): () => void {
     this.#changed.add(changed)
     return () => {
@@ -97,13 +98,23 @@ export class Stores {
     }
     let opened = false
     for (const stream of wanted) opened = this.#openBucket(stream) || opened
-    if (opened || closed.length > 0) for (const changed of this.#changed) changed()
+    if (opened || closed.length > 0) this.#tell()
   }
 
   /** Removes a closed bucket's files. A mount process that still has them open keeps its own until it ends. */
   removeFiles(stream: StreamId): void {
     if (this.#volumeByStream.has(stream)) return
     rmSync(this.#bucketFolder(stream), { recursive: true, force: true })
+    this.#tell()
+  }
+
+  /** Everything with rows on this disk, open or not, and where it lies. */
+  stored(): StoredStream[] {
+    const buckets = [...this.#volumeByStream.keys(), ...this.closedBuckets()]
+    return [
+      { stream: CLUSTER_STREAM, folder: this.#clusterFolder(this.#cluster.id) },
+      ...buckets.map((stream) => ({ stream, folder: this.#bucketFolder(stream) })),
+    ]
   }
 
   /** Folders of buckets on this disk that are not open. */
@@ -138,6 +149,7 @@ export class Stores {
     this.#cluster = { id, volume }
     before.volume.close()
     rmSync(this.#clusterFolder(before.id), { recursive: true, force: true })
+    this.#tell()
   }
 
   /** Closes and removes a prepared volume. Idempotent; never touches the one in force. */
@@ -160,6 +172,10 @@ export class Stores {
     for (const volume of this.#prepared.values()) volume.close()
     this.#prepared.clear()
     this.#cluster.volume.close()
+  }
+
+  #tell(): void {
+    for (const changed of this.#changed) changed()
   }
 
   #openBucket(stream: StreamId): boolean {

@@ -12,7 +12,13 @@ import type { Applier } from './names/merge/apply.ts'
 import { readEntries, readStagings } from './names/looking/attributes.ts'
 import { findFaults } from './names/view/check.ts'
 import { readConfig, readConfigs, setConfig } from './names/looking/config.ts'
-import { bodyOf, forgetWanted, isReferred, readWanted } from './names/looking/contents-of.ts'
+import {
+  bodyOf,
+  forgetWanted,
+  isReferred,
+  readWanted,
+  wantMissing,
+} from './names/looking/contents-of.ts'
 import { NamesExchange } from './names/sharing/exchange.ts'
 import { readHead } from './names/merge/heads.ts'
 import { list } from './names/looking/list.ts'
@@ -277,6 +283,10 @@ export class OpenVolume implements api.Volume {
     this.#parts.lock.hold(() => forgetWanted(this.#names, hash))
   }
 
+  wantMissing(hashes: readonly Hash[]): number {
+    return this.#parts.lock.hold(() => wantMissing(this.#names, hashes))
+  }
+
   refersTo(hash: Hash): boolean {
     return isReferred(this.#names, hash)
   }
@@ -288,8 +298,8 @@ export class OpenVolume implements api.Volume {
     return recover({ names, writer, contents: this.#contents, by })
   }
 
-  maintain(): void {
-    maintain(this.#parts)
+  maintain(): boolean {
+    return maintain(this.#parts)
   }
 
   check(): string[] {

@@ -2,7 +2,9 @@
 import { statSync } from 'node:fs'
 import { newSourceId } from '../protocol/ids.ts'
 import { WAL_MAX_BYTES } from '../protocol/limits.ts'
-import { trimLog } from './names/sharing/log.ts'
+import { excessOfLog, trimLog } from './names/sharing/log.ts'
+import { BUSY_TIMEOUT_MS } from './names/tables/database.ts'
+import type { Database } from './names/tables/database.ts'
 import type { Names } from './names/tables/names.ts'
 import type { WriteLock, Writer } from './writer.ts'
 
@@ -10,6 +12,8 @@ import type { WriteLock, Writer } from './writer.ts'
 const REQUEST_KEPT_MS = 86_400_000
 // Below this a checkpoint is not worth its syncs.
 const WAL_WORTH_BYTES = 1024 * 1024
+/** A reader that is in the way longer keeps writers waiting no longer; the next round tries again. */
+const FINISH_WITHIN_MS = 20
 const NOBODY = newSourceId(new Uint8Array(8))
 
 interface Upkeep {
@@ -18,17 +22,36 @@ interface Upkeep {
   readonly lock: WriteLock
 }
 
-/** Blocks for the syncs of a checkpoint: not for a loop that answers a kernel. Cheap when nothing is due. */
-export function maintain({ names, writer, lock }: Upkeep): void {
-  const { db } = names
-  while (writer.transaction(NOBODY, () => trimLog(names, databaseBytes(names))));
+/**
+ * One portion: at most one transaction, then a checkpoint where one is worth its syncs. Blocks for those: not
+ * for a loop that answers a kernel, or anybody. Cheap when nothing is due.
+ * @returns whether there is more to do, after a pause (rule 27)
+ */
+export function maintain({ names, writer, lock }: Upkeep): boolean {
+  const bytes = databaseBytes(names)
+  // Asked without the lock first: nearly always there is nothing to trim.
+  const isAbove = excessOfLog(names, bytes) > 0
+  if (isAbove && writer.transaction(NOBODY, () => trimLog(names, bytes))) return true
   forgetRequests(names, writer)
-  const walBytes = statSync(`${db.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
-  if (walBytes < WAL_WORTH_BYTES) return
+  checkpoint(names.db, lock)
+  return false
+}
+
+function checkpoint(db: Database, lock: WriteLock): void {
+  if (walBytesOf(db) < WAL_WORTH_BYTES) return
   db.get('PRAGMA wal_checkpoint(PASSIVE)')
   // A passive one stops at the oldest reader and never shrinks the file: finished under the lock.
-  if (walBytes > WAL_MAX_BYTES) lock.hold(() => db.get('PRAGMA wal_checkpoint(TRUNCATE)'))
+  if (walBytesOf(db) <= WAL_MAX_BYTES) return
+  db.exec(`PRAGMA busy_timeout = ${FINISH_WITHIN_MS}`)
+  try {
+    lock.hold(() => db.get('PRAGMA wal_checkpoint(TRUNCATE)'))
+  } finally {
+    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
+  }
 }
+
+const walBytesOf = ({ path }: Database): number =>
+  statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0
 
 function databaseBytes({ db }: Names): number {
   const pages = db.get<{ page_count: number }>('PRAGMA page_count')?.page_count ?? 0

@@ -334,13 +334,22 @@ export interface Volume {
   wanted(limit: number): ContentReference[]
   /** A wanted content is here now (kept and durable). */
   arrived(hash: Hash): void
+  /**
+   * These contents were taken out of the store: those of them that rows refer to all the same are wanted.
+   * @returns how many
+   */
+  wantMissing(hashes: readonly Hash[]): number
   /** Whether any row of this stream refers to the content: a peer may only ask for what its bucket names. */
   refersTo(hash: Hash): boolean
   // upkeep
   /** Publishes or drops what processes that are gone have left in staging; called by the daemon at start. */
   recover(by: Caller): Promise<RecoveryReport>
-  /** Trims the log, checkpoints the WAL. Cheap when there is nothing to do. */
-  maintain(): void
+  /**
+   * Trims the log, checkpoints the WAL: blocks for their syncs, so it is called on a thread of its own, about
+   * once a second. Cheap when there is nothing to do.
+   * @returns whether there is more to do: call again after a pause
+   */
+  maintain(): boolean
   /** Everything derived, computed anew and compared: what is wrong, one line each; empty when all is well. */
   check(): string[]
   /** Idempotent. */

@@ -8,11 +8,11 @@ import type { FetchPriority } from '../../protocol/messages/peer-bulk.ts'
 import type { ContentReference, ContentStore } from '../../volume/contents/content.ts'
 import type { Volume } from '../../volume/volume.ts'
 import type { PeerSocket } from '../peers/transport/socket.ts'
-import type { BulkPeer, BulkReport, BulkThreadData } from './link.ts'
+import type { BulkCommand, BulkPeer, BulkReport, BulkThreadData } from './link.ts'
 import { RateMeter } from './rate.ts'
 import { FetchSchedule } from './schedule.ts'
 import { BulkServer } from './serve.ts'
-import { BulkWorker } from './worker.ts'
+import { Thread } from '../thread.ts'
 
 /** Sockets of one member: a restarted thread's old one may linger. */
 const SOCKETS_PER_NODE_MAX = 8
@@ -34,7 +34,7 @@ export interface BulkOptions {
 
 export class Bulk {
   readonly #options: BulkOptions
-  readonly #worker: BulkWorker
+  readonly #worker: Thread<BulkCommand, BulkReport>
   readonly #schedule: FetchSchedule
   readonly #socketsByNode = new Map<NodeId, Set<PeerSocket>>()
   readonly #receivedByNode = new Map<NodeId, RateMeter>()
@@ -55,7 +55,7 @@ export class Bulk {
       },
       failed,
     })
-    this.#worker = new BulkWorker({
+    this.#worker = new Thread({
       environment,
       entry,
       data,

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../../protocol/errors.ts'
 import type { NodeId, StreamId } from '../../protocol/ids.ts'
 import type { FetchPriority } from '../../protocol/messages/peer-bulk.ts'
 import type { ContentReference } from '../../volume/contents/content.ts'
+import type { CloseCommand } from '../thread.ts'
 
 /** `workerData` of the bulk thread. */
 export interface BulkThreadData {
@@ -37,7 +38,7 @@ export type BulkCommand =
   /** Somebody waits for it now. */
   | { readonly type: 'raise'; readonly id: number }
   | { readonly type: 'cancel'; readonly id: number }
-  | { readonly type: 'close' }
+  | CloseCommand
 
 /** Bulk thread to main thread. */
 export type BulkReport =

@@ -37,6 +37,7 @@ export const up: CommandDefinition = {
       entries: {
         mount: new URL('../../entries/mount.js', import.meta.url),
         bulk: new URL('../../entries/daemon-bulk.js', import.meta.url),
+        upkeep: new URL('../../entries/daemon-upkeep.js', import.meta.url),
       },
     })
     log.info('ready', { ...node.addresses, home })

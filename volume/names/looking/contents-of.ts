@@ -37,6 +37,24 @@ export function forgetWanted(names: Names, hash: Hash): void {
   names.db.run('DELETE FROM want WHERE hash = ?', bytesOfHex(hash))
 }
 
+/**
+ * Contents that were taken out of the store: those that rows refer to after all are wanted. To be called in
+ * a write transaction, so that whoever trusted that one was there has committed. @returns how many
+ */
+export function wantMissing({ db, contents }: Names, hashes: readonly Hash[]): number {
+  let wanted = 0
+  for (const hash of hashes) {
+    if (contents?.has(hash) === true) continue
+    wanted += db.run(
+      `INSERT INTO want(hash, size, format, lseq)
+       SELECT hash, size, format, (SELECT lseq FROM self) FROM version
+       WHERE hash = ? AND inline IS NULL LIMIT 1 ON CONFLICT DO NOTHING`,
+      bytesOfHex(hash),
+    )
+  }
+  return wanted
+}
+
 /** Whether any version names this content, superseded ones included. */
 export const isReferred = (names: Names, hash: Hash): boolean =>
   names.db.get(

@@ -2,7 +2,7 @@
 import { newLseq } from '../../../protocol/ids.ts'
 import { parseSourceId } from '../../../protocol/ids.ts'
 import type { Lseq, OriginId } from '../../../protocol/ids.ts'
-import { LOG_MAX_BYTES } from '../../../protocol/limits.ts'
+import { APPLY_ROWS_MAX, LOG_MAX_BYTES } from '../../../protocol/limits.ts'
 import type { ChangePage, EncodedOperation, LogEntry, OperationBatch } from '../../volume.ts'
 import { decodeChanges } from '../merge/change-set.ts'
 import { bufferOf } from '../tables/database.ts'
@@ -96,27 +96,35 @@ export function included(names: Names, alias: number): number {
   return self?.origin === alias ? self.seq : names.origins.included(alias)
 }
 
-const TRIM_BATCH = 1000
+/** As much as a bulk writer does in one transaction: trimming must not keep small writers waiting. */
+const TRIM_BATCH = APPLY_ROWS_MAX
 
 /**
- * Takes the oldest entries away until the log is within its bound: 64 MiB, or a tenth of the database if
- * that is more. To be called in a write transaction. @returns whether there is more to trim
+ * How many bytes the log is above its bound: 64 MiB, or a tenth of the database if that is more; 0 or less
+ * where it is within.
  */
-export function trimLog(names: Names, databaseBytes: number): boolean {
-  const ends = names.db.get<{ first: number | null; total: number }>(
+export function excessOfLog({ db }: Names, databaseBytes: number): number {
+  const ends = db.get<{ first: number | null; total: number }>(
     'SELECT (SELECT position FROM log ORDER BY lseq LIMIT 1) AS first, log_bytes AS total FROM self',
   )
-  const excess =
-    (ends?.total ?? 0) -
-    (ends?.first ?? ends?.total ?? 0) -
-    Math.max(LOG_MAX_BYTES, databaseBytes / 10)
+  const total = ends?.total ?? 0
+  return total - (ends?.first ?? total) - Math.max(LOG_MAX_BYTES, databaseBytes / 10)
+}
+
+/**
+ * Takes the oldest entries away, a portion of them, where the log is above its bound. To be called in a
+ * write transaction. @returns whether there is more to trim
+ */
+export function trimLog(names: Names, databaseBytes: number): boolean {
+  const excess = excessOfLog(names, databaseBytes)
   if (excess <= 0) return false
   // The last entry always stays: it tells a reader that stands before it that it has missed something.
   return (
     names.db.run(
-      `DELETE FROM log WHERE lseq IN (SELECT lseq FROM log WHERE position < ?
+      `DELETE FROM log WHERE lseq IN (SELECT lseq FROM log
+       WHERE position < (SELECT position FROM log ORDER BY lseq LIMIT 1) + ?
        AND lseq < (SELECT max(lseq) FROM log) ORDER BY lseq LIMIT ${TRIM_BATCH})`,
-      (ends?.first ?? 0) + excess,
+      excess,
     ) === TRIM_BATCH
   )
 }

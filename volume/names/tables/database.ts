@@ -21,7 +21,7 @@ type Connection = InstanceType<typeof DatabaseSync>
 type Statement = ReturnType<Connection['prepare']>
 
 // What a second writer waits when it comes in without the flock (an sqlite3 shell, a backup).
-const BUSY_TIMEOUT_MS = 10_000
+export const BUSY_TIMEOUT_MS = 10_000
 /** Pages of 4 KiB kept in memory for each connection: 16 MiB hold the inner nodes of some million rows. */
 const CACHE_KIB = 16_384
 

@@ -1,37 +1,43 @@
 /**
- * The bulk thread as the main thread has it: started again when it dies, with everything that was under
- * way; fetches outlive it.
+ * A worker thread of the daemon, as the main thread has it: started again when it dies, and told everything
+ * anew. Both ends are one build of this program, so nothing that they say is parsed.
  */
 import { Worker } from 'node:worker_threads'
-import type { Environment } from '../../protocol/environment.ts'
-import type { BulkCommand, BulkReport, BulkThreadData } from './link.ts'
+import type { Environment } from '../protocol/environment.ts'
 
 /** A thread that dies at once must not be started in a loop. */
 const AGAIN_MS = 1_000
 /** What it may take to finish the sync it is in. */
 const CLOSE_TIMEOUT_MS = 3_000
 
-export interface BulkWorkerOptions {
+/** What every thread understands: finish what is being written, then end. */
+export interface CloseCommand {
+  readonly type: 'close'
+}
+
+export interface ThreadOptions<Command, Report> {
   readonly environment: Environment
+  /** The program of the thread, and its `workerData`. */
   readonly entry: URL
-  readonly data: BulkThreadData
-  readonly report: (report: BulkReport) => void
+  readonly data: object
+  readonly report: (report: Report) => void
   /** A thread is there (again) and knows nothing: tell it all. */
-  readonly started: (send: (command: BulkCommand) => void) => void
+  readonly started: (send: (command: Command) => void) => void
+  /** It threw, and will be started again. */
   readonly failed: (cause: unknown) => void
 }
 
-export class BulkWorker {
-  readonly #options: BulkWorkerOptions
+export class Thread<Command, Report> {
+  readonly #options: ThreadOptions<Command, Report>
   #worker: Worker
   #closed = false
 
-  constructor(options: BulkWorkerOptions) {
+  constructor(options: ThreadOptions<Command, Report>) {
     this.#options = options
     this.#worker = this.#start()
   }
 
-  send(command: BulkCommand): void {
+  send(command: Command): void {
     this.#worker.postMessage(command)
   }
 
@@ -46,7 +52,7 @@ export class BulkWorker {
         cancel()
         resolve()
       })
-      worker.postMessage({ type: 'close' } satisfies BulkCommand)
+      worker.postMessage({ type: 'close' } satisfies CloseCommand)
     })
     await worker.terminate()
   }
@@ -54,7 +60,7 @@ export class BulkWorker {
   #start(): Worker {
     const { entry, data, report, failed, environment } = this.#options
     const worker = new Worker(entry, { workerData: data })
-    worker.on('message', (message: BulkReport) => {
+    worker.on('message', (message: Report) => {
       if (!this.#closed) report(message)
     })
     worker.on('error', failed)
