@@ -8,8 +8,11 @@ import type { Connection } from './connection.ts'
 import { StorageError, abortedError, systemCode } from './errors.ts'
 import { type Attempt, type StorageRequest, sendOnce } from './request.ts'
 
-/** 0.1 + 0.2 + 0.4 + 0.8 s and half as much again at random: longer than a daemon takes to restart. */
-const RETRIES = 4
+/**
+ * 0.1 + 0.2 + 0.4 + 0.8 + 1.6 s and up to half as much again at random: longer than a daemon takes to start
+ * again, 0.6 s on an idle machine and 2 s on a busy one.
+ */
+const RETRIES = 5
 const FIRST_WAIT_MS = 100
 
 /** Nothing was sent: the server cannot have done anything. */

@@ -10,7 +10,7 @@ import { type Cleanup, removeFolder } from './cleanup.ts'
 import { Machine } from './machine.ts'
 import { missingForMounts } from './requirements.ts'
 
-const BUCKET = 'bench'
+export const BUCKET = 'bench'
 
 export interface Lab {
   readonly here: Machine
@@ -22,6 +22,8 @@ export interface Lab {
   /** Less of everything, to see whether it works. */
   readonly quick: boolean
   readonly cleanup: Cleanup
+  /** One more machine, not started, that is stopped with the others. */
+  newMachine(name: string): Machine
 }
 
 /** Why rows that need a mount are left out, or null. */
@@ -34,14 +36,15 @@ export async function openLab(cleanup: Cleanup, quick: boolean): Promise<Lab> {
     removeFolder(folder)
   })
   const program = join(import.meta.dirname, '..', '..', 'cli', 'main.js')
-  const [here, there] = ['here', 'there'].map((name) => new Machine({ name, folder, program }))
-  if (here === undefined || there === undefined) throw new Error('two machines are needed')
-  for (const machine of [here, there]) {
+  const newMachine = (name: string): Machine => {
+    const machine = new Machine({ name, folder, program })
     cleanup.add(async () => {
       await machine.stop()
     })
-    await machine.start()
+    return machine
   }
+  const [here, there] = [newMachine('here'), newMachine('there')]
+  for (const machine of [here, there]) await machine.start()
   await here.must(['create', BUCKET, '--app', BUCKET])
   const token = (await here.must(['invite'])).output.trim()
   await there.must(['join', token])
@@ -55,14 +58,15 @@ export async function openLab(cleanup: Cleanup, quick: boolean): Promise<Lab> {
   }
   const disk = join(folder, 'disk')
   mkdirSync(disk)
-  const [storageHere, storageThere] = [await storageOf(here), await storageOf(there)]
-  return { here, there, storageHere, storageThere, disk, quick, cleanup }
+  const [storageHere, storageThere] = [await openStorage(here), await openStorage(there)]
+  return { here, there, storageHere, storageThere, disk, quick, cleanup, newMachine }
 }
 
-async function storageOf(machine: Machine): Promise<Storage> {
+/** The SDK as the app on that machine would have it. */
+export async function openStorage(machine: Machine, bucket: string = BUCKET): Promise<Storage> {
   const { output } = await machine.must(['env', '--app', BUCKET])
   const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(output)?.[1] ?? ''
-  return new Storage(BUCKET, {
+  return new Storage(bucket, {
     endpoint: machine.http,
     accessKeyId: value('AWS_ACCESS_KEY_ID'),
     secretAccessKey: value('AWS_SECRET_ACCESS_KEY'),

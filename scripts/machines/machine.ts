@@ -11,7 +11,7 @@ const START_TIMEOUT_MS = 20_000
 /** A daemon that was told to stop and goes on for so long hangs. */
 const STOP_TIMEOUT_MS = 5_000
 const DOWN = ['down', '--force']
-/** No command of the trial takes longer; one that does hangs. */
+/** No command of a trial takes longer, unless it says so; one that does hangs. */
 const COMMAND_TIMEOUT_MS = 120_000
 
 export interface Answer {
@@ -37,6 +37,7 @@ export class Machine {
   readonly #program: string
   readonly #log: string
   #pid: number | null = null
+  #ports: readonly string[] = DOORS.flatMap((door) => [`--${door}`, '127.0.0.1:0'])
 
   constructor({ name, folder, program }: MachineOptions) {
     this.name = name
@@ -49,13 +50,13 @@ export class Machine {
   }
 
   /**
-   * Starts the daemon on free ports.
+   * Starts the daemon, first on free ports and later on the same ones, as real machines do.
    * @returns after how many milliseconds it answered
    */
   async start(): Promise<number> {
     const start = performance.now()
     const log = openSync(this.#log, 'a')
-    const words = ['up', '--name', this.name, ...PORTS]
+    const words = ['up', '--name', this.name, ...this.#ports]
     // A group of its own: Ctrl-C is for the trial, which then stops the daemon in order.
     const child = spawn(process.execPath, [this.#program, ...words], {
       detached: true,
@@ -76,6 +77,8 @@ export class Machine {
       }
       await sleep(20)
     }
+    const addresses = this.#addresses() ?? {}
+    this.#ports = DOORS.flatMap((door) => [`--${door}`, new URL(String(addresses[door])).host])
     return performance.now() - start
   }
 
@@ -133,6 +136,24 @@ export class Machine {
     if (isAlive(pid)) process.kill(pid, 'SIGKILL')
   }
 
+  /** kill -9, as a crash: mounts go on. */
+  async kill(): Promise<void> {
+    await this.#signal('SIGKILL')
+  }
+
+  /** Ends the daemon in order, as a service manager does before it starts a newer one: mounts go on. */
+  async stopDaemon(): Promise<void> {
+    await this.#signal('SIGTERM')
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    const pid = this.#pid
+    this.#pid = null
+    if (pid === null) return
+    process.kill(pid, signal)
+    while (isAlive(pid)) await sleep(5)
+  }
+
   #addresses(): Record<string, unknown> | null {
     try {
       const value: unknown = JSON.parse(
@@ -145,7 +166,7 @@ export class Machine {
   }
 }
 
-const PORTS = ['http', 'peer', 'dashboard'].flatMap((name) => [`--${name}`, '127.0.0.1:0'])
+const DOORS = ['http', 'peer', 'dashboard']
 
 export const sleep = async (ms: number): Promise<void> => {
   await new Promise((resolve) => {
@@ -167,18 +188,19 @@ interface RunOptions {
   readonly folder?: string
   /** In a process group of its own: signals of the terminal do not reach it. */
   readonly detached?: boolean
+  readonly timeoutMs?: number
 }
 
 /** Runs a program to its end and collects what it prints. */
 export async function run(
   program: string,
   words: readonly string[],
-  { environment, input, folder, detached = false }: RunOptions = {},
+  { environment, input, folder, detached = false, timeoutMs = COMMAND_TIMEOUT_MS }: RunOptions = {},
 ): Promise<Answer> {
   const start = performance.now()
   const child = spawn(program, words, {
     stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: COMMAND_TIMEOUT_MS,
+    timeout: timeoutMs,
     detached,
     ...(environment === undefined ? {} : { env: environment }),
     ...(folder === undefined ? {} : { cwd: folder }),
