@@ -133,6 +133,8 @@ export const EPOCH_MINOR = 44
 export const O_ACCESS_MODE = 3
 export const O_EXCL = 0o200
 export const O_TRUNC = 0o1000
+/** An open by execve(2); the kernel's own, linux/fs.h. */
+export const FMODE_EXEC = 0o40
 
 /** Bits of a mode, stat(2). */
 export const S_ISUID = 0o4000

@@ -56,6 +56,8 @@ export class OpenFile {
   mode: Mode = 'idle'
   count = 0
   writers = 0
+  /** Processes that run it. */
+  executions = 0
   /** Writing handles that have seen a FLUSH. */
   flushed = 0
   /** Operations of ours that write to it without a handle (truncate by path). */

@@ -113,6 +113,8 @@ export class Settler {
     const { staging } = file
     staging.clock.unmark()
     this.#reopen(staging)
+    // It is open again: who waited for its publication would wait for whoever has it open now.
+    file.resume()
     return true
   }
 

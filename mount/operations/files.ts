@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import type { Attributes } from '../../volume/volume.ts'
 import {
+  FMODE_EXEC,
   O_ACCESS_MODE,
   O_EXCL,
   O_TRUNC,
@@ -24,13 +25,26 @@ interface Opening {
   readonly writes: boolean
   readonly truncates: boolean
   readonly killsPrivileges: boolean
+  /** For execve(2). */
+  readonly executes: boolean
   /** The reply of a CREATE names the file too. */
   readonly isCreate: boolean
 }
 
 export function open(request: RequestReader, world: World): void {
-  startOpening(world, openingOf(request, { nodeId: request.nodeId, isCreate: false }))
+  const opening = openingOf(request, { nodeId: request.nodeId, isCreate: false })
+  if (truncatesToRead(request.u32(40)) && isRunning(opening.nodeId, world)) {
+    throw new KernelError(constants.errno.ETXTBSY, 'it runs')
+  }
+  startOpening(world, opening)
 }
+
+/** The kernel refuses whoever wants to write to a program that runs; of this kind it finds out after we did it. */
+const truncatesToRead = (flags: number): boolean =>
+  (flags & O_ACCESS_MODE) === 0 && (flags & O_TRUNC) !== 0
+
+const isRunning = (nodeId: number, { files }: World): boolean =>
+  (files.get(nodeId)?.executions ?? 0) > 0
 
 export function create(request: RequestReader, world: World): void {
   const { unique, nodeId } = request
@@ -68,6 +82,7 @@ function openingOf(
     nodeId,
     writes: writes || (flags & O_TRUNC) !== 0,
     truncates: (flags & O_TRUNC) !== 0,
+    executes: (flags & FMODE_EXEC) !== 0,
     killsPrivileges: (request.u32(isCreate ? 52 : 44) & OPEN_KILL_PRIVILEGES) !== 0,
     isCreate,
   }
@@ -81,7 +96,13 @@ function startOpening(world: World, opening: Opening): void {
       unique: opening.unique,
       ready: (file, mode) => {
         if (opening.killsPrivileges) killPrivileges(opening.nodeId, world)
-        const handle: FileHandle = { kind: 'file', file, writes: opening.writes, isFlushed: false }
+        const handle: FileHandle = {
+          kind: 'file',
+          file,
+          writes: opening.writes,
+          executes: opening.executes,
+          isFlushed: false,
+        }
         const number = attach(world, handle, mode)
         const reply = openReply(world, handle, number)
         const isTaken = opening.isCreate
@@ -106,7 +127,13 @@ export function attachNew(
   file: OpenFile,
   { unique, writesBytes }: { unique: bigint; writesBytes: boolean },
 ): void {
-  const handle: FileHandle = { kind: 'file', file, writes: true, isFlushed: false }
+  const handle: FileHandle = {
+    kind: 'file',
+    file,
+    writes: true,
+    executes: false,
+    isFlushed: false,
+  }
   const number = attach(world, handle, world.opener.newFileMode(file, writesBytes))
   const reply = openReply(world, handle, number)
   const entry = world.view.entryOf(file.seen)
@@ -116,6 +143,7 @@ export function attachNew(
 /** Counts the open. If the kernel refuses passthrough it is served cached, when nothing else is open. */
 function attach(world: World, handle: FileHandle, mode: 'cached' | 'pass'): number {
   world.files.attach(handle.file, mode, handle.writes)
+  if (handle.executes) handle.file.executions++
   return world.handles.add(handle)
 }
 
@@ -123,6 +151,7 @@ function detach(world: World, number: number): void {
   const handle = world.handles.take(number)
   if (handle?.kind !== 'file') return
   if (handle.isFlushed) handle.file.flushed--
+  if (handle.executes) handle.file.executions--
   world.files.detach(handle.file, handle.writes)
   world.settler.settle(handle.file)
 }

@@ -22,6 +22,8 @@ export interface FileHandle {
   readonly kind: 'file'
   readonly file: OpenFile
   readonly writes: boolean
+  /** A process runs it. */
+  readonly executes: boolean
   isFlushed: boolean
 }
 

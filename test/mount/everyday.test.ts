@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs'
 import { randomBytes } from 'node:crypto'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TestMount, whyNoTestMounts } from './support/test-mount.ts'
 
@@ -320,6 +320,21 @@ for size in (100, 200000):
       expect(fs.readFileSync(at(`named-${size}`), 'utf8').slice(-5)).toBe('xmore')
       expect(fs.statSync(at(`named-${size}`)).size).toBe(size + 4)
       expect(fs.statSync(at(`named-${size}`)).mode & 0o777).toBe(0o640)
+    }
+  })
+
+  it('refuses to change a program that runs, however it is opened', () => {
+    fs.copyFileSync('/bin/sleep', at('program'))
+    fs.chmodSync(at('program'), 0o755)
+    const running = spawn(at('program'), ['60'])
+    try {
+      const { O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = fs.constants
+      for (const flags of [O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC]) {
+        expect(() => fs.openSync(at('program'), flags)).toThrow(/ETXTBSY/)
+      }
+      expect(fs.statSync(at('program')).size).toBe(fs.statSync('/bin/sleep').size)
+    } finally {
+      running.kill()
     }
   })
 
