@@ -43,7 +43,7 @@ export function perform(on: Opened, step: Step, kinds: readonly string[]): strin
   const { volume, contents } = on
   const all = walk(volume)
   const directories = [ROOT_INO, ...all.filter((each) => each.isDirectory).map((each) => each.ino)]
-  const free = slot(pick(directories, step.second) ?? 1, pick(NAMES, step.name) ?? 'a')
+  const free = slot(pick(directories, step.second) ?? 1, nameFor(step, all))
   const any = pick(all, step.first)?.slot ?? free
   const kind = pick(kinds, step.kind) ?? 'mkdir'
   const text = `${step.first}-${step.second}-${step.kind}`
@@ -57,8 +57,8 @@ export function perform(on: Opened, step: Step, kinds: readonly string[]): strin
     rename: () => volume.rename(any, free, 'replace', BY),
     exchange: () => volume.rename(any, pick(all, step.second)?.slot ?? free, 'exchange', BY),
     link: () => volume.link(pick(all, step.first)?.ino ?? ROOT_INO, free, BY),
-    put: () => volume.put(key(keyFor(step)), object(contents, text), BY),
-    remove: () => volume.remove(key(keyFor(step)), {}, BY),
+    put: () => volume.put(key(keyFor(step, all)), object(contents, text), BY),
+    remove: () => volume.remove(key(keyFor(step, all)), {}, BY),
     chmod: () =>
       volume.setAttributes(pick(all, step.first)?.ino ?? ROOT_INO, { mode: step.name }, BY),
   }
@@ -81,8 +81,18 @@ const POSIX = new Set([
   'permission-denied',
 ])
 
-const keyFor = ({ first, second, name }: Step): string =>
-  [pick(NAMES, first), pick(NAMES, second), pick(NAMES, name)].slice(0, 1 + (first % 3)).join('/')
+/** One of a few names; now and then one that is shown somewhere, which may be a suffixed one. */
+function nameFor({ first, name }: Step, all: readonly Found[]): string {
+  const suffixed = all.filter((each) => each.slot.name.includes('~'))
+  const borrowed = name % 5 === 0 ? pick(suffixed, first)?.slot.name : undefined
+  return borrowed ?? pick(NAMES, name) ?? 'a'
+}
+
+const keyFor = (step: Step, all: readonly Found[]): string =>
+  [pick(NAMES, step.first), pick(NAMES, step.second), pick(NAMES, step.name)]
+    .slice(0, step.first % 3)
+    .concat(nameFor(step, all))
+    .join('/')
 
 /** What users see, as text: paths, kinds, contents. Row numbers differ between machines. */
 export function printTree(volume: Volume): string {

@@ -165,6 +165,30 @@ test('rule 8: a PUT keeps mode and owner and clears set-id bits; times belong to
   expect(volume.attributes(put.ino)?.mtime).toEqual(again.version.mtime)
 })
 
+test('rule 8: a time set on a directory holds when the first version of a file in it comes later', () => {
+  const clock = newClock()
+  const one = open('one', clock)
+  const two = open('two', clock)
+  const d = one.volume.create(slot(1, 'd'), made('directory'), BY)
+  const { path } = one.contents.take()
+  const { staging } = one.volume.createStaged(slot(d.ino, 'f'), made('file'), path, BY)
+  one.volume.setAttributes(d.ino, { mtime: [1, 2] }, BY)
+  if (staging === null) throw new Error('no staging')
+  one.volume.publish(staging, one.contents.sealBytes(Buffer.from('x')), NOON, false, BY)
+  exchange(one.volume, two.volume)
+  expect(one.volume.lookup(slot(1, 'd'))?.mtime).toEqual([1, 2])
+  expect(two.volume.lookup(slot(1, 'd'))?.mtime).toEqual([1, 2])
+})
+
+test('rule 10: a moved prefix stays implied and goes with its last object', () => {
+  const { volume, contents } = open()
+  volume.put(key('a/b/o'), object(contents, 'x'), BY)
+  volume.move(key('a/b/'), key('c/d/'), BY)
+  expect(keys(volume)).toEqual(['c/d/o'])
+  volume.remove(key('c/d/o'), {}, BY)
+  expect(keys(volume, { delimiter: '/' })).toEqual([])
+})
+
 test('rule 9: a file without a version is shown where its staging is, and nowhere else', () => {
   const clock = newClock()
   const one = open('one', clock)

@@ -64,7 +64,7 @@ export function moveKey(transaction: Transaction, from: ObjectKey, to: ObjectKey
     if (there.kind === DIRECTORY) removeEmptyDirectory(transaction, there)
     else removeNode(transaction, there)
   }
-  moveNode(transaction, source, { parent, name: newName(name) })
+  moveNode(transaction, source, { parent, name: newName(name), keepsImplied: true })
   pruneImplied(transaction, source.view_parent)
 }
 

@@ -104,11 +104,7 @@ function refuseThird(
 }
 
 /** Writes the place rows of a move: of the node, or of all members of a merged directory. */
-export function moveNode(
-  transaction: Transaction,
-  node: NodeRow,
-  to: { readonly parent: Directory; readonly name: Name },
-): void {
+export function moveNode(transaction: Transaction, node: NodeRow, to: Target): void {
   prepareNode(transaction, node)
   prepareSlot(transaction, to.parent, to.name)
   for (const shadow of shadowsOf(transaction, node)) bury(transaction, shadow)
@@ -118,9 +114,16 @@ export function moveNode(
     moveOne(transaction, refreshed(transaction, member), { node, to, group })
 }
 
+interface Target {
+  readonly parent: Directory
+  readonly name: Name
+  /** Whether a directory that a PUT made by the way stays one (rule 10). */
+  readonly keepsImplied?: boolean
+}
+
 interface Move {
   readonly node: NodeRow
-  readonly to: { readonly parent: Directory; readonly name: Name }
+  readonly to: Target
   readonly group: Uid | null
 }
 
@@ -130,7 +133,8 @@ function moveOne(transaction: Transaction, member: NodeRow, { node, to, group }:
   const row: PlaceRow = {
     ...placeRowFor(transaction, member),
     hlc: transaction.stamp(member.hlc),
-    implied: false,
+    // Who moves a directory by its name means it; HTTP moves what stands below a prefix.
+    implied: to.keepsImplied === true && member.implied !== 0,
     parent: uidOfNode(to.parent),
     name: to.name,
     deleted: false,

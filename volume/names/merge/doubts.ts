@@ -11,7 +11,9 @@ import { DIRECTORY, numberOfKind } from '../tables/columns.ts'
 import { readHeads } from './heads.ts'
 import type { Names } from '../tables/names.ts'
 import type { NodeRow } from '../tables/nodes.ts'
-import { isKnown, nodesOfInode, representativeOf, ROOT } from '../tables/nodes.ts'
+import { isKnown, nameOfKey, nodesOfInode, representativeOf, ROOT } from '../tables/nodes.ts'
+import { withoutSuffix } from '../view/suffix.ts'
+import { shownPlace } from './placement.ts'
 
 interface Incoming {
   readonly id: number
@@ -67,9 +69,14 @@ function isInvolved(names: Names, row: PlaceRow, incoming: Incoming): boolean {
   const { id, ino, parent, current } = incoming
   if (current !== undefined && !isKnown(current)) return true
   if (isAnomalous(names, id) || isInodeAnomalous(names, ino)) return true
-  if (isUnsteady(names, parent) || isUnsteady(names, current?.view_parent ?? ROOT)) return true
+  if (isUnsteady(names, parent)) return true
+  for (const left of [current?.view_parent, current?.parent]) {
+    if (isUnsteady(names, left ?? ROOT)) return true
+  }
   const shown = representativeOf(names, parent) ?? parent
-  if (hasSlot(names, shown, row.name)) return true
+  if (hasSlot(names, shown, row.name) || mayTakeSuffix(names, shown, row.name)) return true
+  const from = current === undefined ? null : shownPlace(current)
+  if (from !== null && mayTakeSuffix(names, from.parent, nameOfKey(from.key))) return true
   return row.kind === 'directory' && (hasDisplaced(names) || (row.deleted && hasAny(names, id)))
 }
 
@@ -89,6 +96,12 @@ export const isInodeAnomalous = ({ db }: Names, ino: number): boolean =>
 const isUnsteady = ({ db }: Names, id: number): boolean =>
   db.get('SELECT 1 FROM anomaly WHERE node = ? AND (why & ?) <> 0', id, PENDING | REVIVED) !==
   undefined
+
+/** Whether a name looks like one with a suffix, and the bare one is contested: that suffix may change with it. */
+export function mayTakeSuffix(names: Names, parent: number, name: string): boolean {
+  const bare = withoutSuffix(name)
+  return bare !== null && hasSlot(names, parent, bare)
+}
 
 const hasSlot = ({ db }: Names, parent: number, name: string): boolean =>
   db.get('SELECT 1 FROM anomaly WHERE parent = ? AND name = ?', parent, rawOfBytes(name)) !==

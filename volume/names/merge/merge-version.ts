@@ -9,9 +9,10 @@ import type { VersionRow } from '../../../protocol/rows.ts'
 import type { Stamp } from '../../../protocol/stamps.ts'
 import type { Transaction } from '../../transaction.ts'
 import { blobOfContext, blobOfStamps, FILE, textOfMap } from '../tables/columns.ts'
-import { isInodeAnomalous } from './doubts.ts'
+import type { ShownPlace } from './change-set.ts'
+import { isInodeAnomalous, mayTakeSuffix } from './doubts.ts'
 import { RANK_CONFLICT, RANK_SHOWN, rankAmong, readHeads } from './heads.ts'
-import { idOfUid, isKnown, nodesOfInode } from '../tables/nodes.ts'
+import { idOfUid, isKnown, nameOfKey, nodesOfInode } from '../tables/nodes.ts'
 import { bytesOfRaw } from '../../../protocol/ids.ts'
 import { IN_DOUBT, placeInRow, show } from './placement.ts'
 
@@ -111,10 +112,14 @@ function showNames(transaction: Transaction, ino: number): void {
       deleted: false,
       hasHead: true,
     })
-    if (to === IN_DOUBT) transaction.doubt(node.id)
-    else show(transaction, node, to, node.hlc)
+    if (to === IN_DOUBT || (to !== null && takesSuffix(transaction, to))) {
+      transaction.doubt(node.id)
+    } else show(transaction, node, to, node.hlc)
   }
 }
+
+const takesSuffix = ({ names, self }: Transaction, { parent, key }: ShownPlace): boolean =>
+  self.anomalies > 0 && mayTakeSuffix(names, parent, nameOfKey(key))
 
 /** Rule 15: what is not known to be on disk is written down with the first row that refers to it. */
 function takeNoteOfContent({ names, self }: Transaction, row: VersionRow): void {

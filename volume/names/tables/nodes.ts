@@ -61,6 +61,14 @@ export const nodeByUid = (names: Names, uid: Uid): NodeRow | undefined =>
 export const nodeShownAt = (names: Names, parent: number, key: string): NodeRow | undefined =>
   names.db.get<NodeRow>(`${NODE} WHERE view_parent = ? AND view_key = ?`, parent, rawOfBytes(key))
 
+/** Nodes shown in a directory, at most `limit` of them; -1 = all. */
+export const nodesShownIn = (names: Names, parent: number, limit: number): NodeRow[] =>
+  names.db.all<NodeRow>(
+    `${NODE} WHERE view_parent = ? AND view_key IS NOT NULL LIMIT ?`,
+    parent,
+    limit,
+  )
+
 /** Rows of all names that an inode ever had, its own node first. */
 export const nodesOfInode = (names: Names, ino: number): NodeRow[] => [
   ...names.db.all<NodeRow>(`${NODE} WHERE id = ?`, ino),
@@ -153,6 +161,9 @@ export function representativeOf(names: Names, id: number): number | null {
 /** The view key of a name. */
 export const viewKey = (name: string, kind: number): string =>
   kind === DIRECTORY ? `${name}/` : name
+
+/** The name of a view key. */
+export const nameOfKey = (key: string): Name => newName(key.endsWith('/') ? key.slice(0, -1) : key)
 
 /** The shown name of a node, without the mark of a directory. */
 export function shownName(node: {

@@ -63,6 +63,10 @@ export const anomaliesInSlot = ({ db }: Names, parent: number, name: string): An
     )
     .map(anomalyOf)
 
+/** All anomalies in a directory. */
+export const anomaliesIn = ({ db }: Names, parent: number): Anomaly[] =>
+  db.all<AnomalyColumns>(`SELECT ${COLUMNS} FROM anomaly WHERE parent = ?`, parent).map(anomalyOf)
+
 export const displacedNodes = ({ db }: Names): number[] =>
   db
     .all<{ node: number }>('SELECT node FROM anomaly WHERE (why & ?) <> 0', DISPLACED)

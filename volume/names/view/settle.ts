@@ -26,7 +26,6 @@ import { DIRECTORY } from '../tables/columns.ts'
 import { mergeRow } from '../merge/merge-row.ts'
 import type { Names } from '../tables/names.ts'
 import {
-  directoryShownAt,
   nodeById,
   nodesOfInode,
   placeRowOf,
@@ -36,6 +35,7 @@ import {
   uidOfNode,
 } from '../tables/nodes.ts'
 import type { Directory, NodeRow } from '../tables/nodes.ts'
+import { withoutSuffix } from './suffix.ts'
 
 const isCalm = (transaction: Transaction): boolean => transaction.self.anomalies === 0
 
@@ -147,6 +147,7 @@ function settlePlace(transaction: Transaction, { node, why, parent, name }: Anom
 function settleSlotOf(transaction: Transaction, node: NodeRow): void {
   const anomaly = readAnomaly(transaction.names, node.id)
   if (anomaly !== null) settleSlot(transaction, anomaly.parent, anomaly.name)
+  if (node.view_parent !== null) settleSlot(transaction, node.view_parent, shownName(node))
 }
 
 /** S2, S4: directories keep the suffixed names that they are shown under. */
@@ -154,11 +155,9 @@ function settleSlot(transaction: Transaction, parent: number, name: string): voi
   for (const anomaly of anomaliesInSlot(transaction.names, parent, name)) {
     if ((anomaly.why & SUFFIXED) !== 0) settleName(transaction, anomaly)
   }
-  // The name itself may be one that a suffix gave.
-  const shown = directoryShownAt(transaction.names, parent, name)
-  if (shown === undefined) return
-  const anomaly = readAnomaly(transaction.names, shown.id)
-  if (anomaly !== null && anomaly.name !== name) settleSlot(transaction, parent, anomaly.name)
+  // The name itself may be one that a suffix gave, or that made a suffix longer.
+  const bare = withoutSuffix(name)
+  if (bare !== null) settleSlot(transaction, parent, bare)
 }
 
 function settleName(transaction: Transaction, anomaly: Anomaly): void {

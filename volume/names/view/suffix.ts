@@ -11,7 +11,11 @@ import type { Entry, Slot } from '../../volume.ts'
 import { bufferOf } from '../tables/database.ts'
 import type { Names } from '../tables/names.ts'
 
-const SUFFIXED = /^(.*)~[0-9a-f]{6,32}~*$/s
+// As `protocol/view/names.ts` makes them: 8 to 32 digits, and where even all of those are taken, more `~`.
+const SUFFIXED = /^(.*)~[0-9a-f]{8,32}~*$/s
+
+/** The name before a suffix; null where there is none. */
+export const withoutSuffix = (name: string): string | null => SUFFIXED.exec(name)?.[1] ?? null
 
 interface Side {
   readonly uid16: Uint8Array
@@ -51,8 +55,8 @@ const isShown = ({ db }: Names, parent: number, name: string): boolean =>
 
 /** The view key behind a suffixed name, null where the name is none. */
 export function besideDirectory(names: Names, slot: Slot): string | null {
-  const bare = SUFFIXED.exec(slot.name)?.[1]
-  if (bare === undefined) return null
+  const bare = withoutSuffix(slot.name)
+  if (bare === null) return null
   return nameBeside(names, slot.parent, newName(bare)) === slot.name ? bare : null
 }
 

@@ -1,10 +1,12 @@
 /**
- * What users see where the fast path is in doubt: the view of `protocol/view.ts` over all rows of the
- * bucket, written into the shown places, the counters, the anomalies and the log's changes.
+ * What users see where the fast path is in doubt: the view of `protocol/view/view.ts` over the neighbourhood
+ * of what an operation touched, written into the shown places, the counters, the anomalies and the log's
+ * changes.
  */
 import type { Transaction } from '../../transaction.ts'
 import { eraseAnomaly, readAnomaly, sameAnomaly, writeAnomaly } from './anomalies.ts'
 import type { Anomaly } from './anomalies.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import { nodesAfter, ROOT } from '../tables/nodes.ts'
 import type { NodeRow } from '../tables/nodes.ts'
 import type { Names } from '../tables/names.ts'
@@ -17,9 +19,11 @@ const ROWS_PER_READ = 1000
 /** Brings shown places up to date if the operation has put them in doubt. */
 export function settleView(transaction: Transaction): void {
   if (!transaction.viewInDoubt) return
-  transaction.takeDoubts()
-  const nodes = readAllNodes(transaction.names)
-  write(transaction, [...nodes.values()], seeNodes(transaction.names, nodes))
+  const { names } = transaction
+  const around = new Neighbourhood(names, transaction.takeDoubts())
+  let seen = seeNodes(names, around.nodes)
+  while (around.follow(seen)) seen = seeNodes(names, around.nodes)
+  write(transaction, around.complete(), seen)
 }
 
 /** All nodes but the root, placeholders included. */
