@@ -62,6 +62,10 @@ export class DaemonLink {
     this.#connect()
   }
 
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
   /** Lost where nobody listens. */
   send(message: MountMessage): void {
     if (this.#isConnected) this.#socket?.write(encodeEvent(message))

@@ -31,6 +31,7 @@ import type {
   PublisherData,
 } from './messages.ts'
 import type { MountOptions } from './settings.ts'
+import { maintainWhileAlone } from './upkeep.ts'
 
 /** Where the thread entries are; the composition root knows. */
 export interface ThreadEntries {
@@ -96,6 +97,7 @@ class MountProcess {
   #device: MountedDevice | null = null
   #sync: StagingSync | null = null
   #passthrough: boolean | null = null
+  #endUpkeep: () => void = () => undefined
   #isUnmounting = false
   #isDetached = false
   #isRinging = false
@@ -150,10 +152,16 @@ class MountProcess {
     this.#tellLoop({ type: 'serve', fd: device.fd })
     await this.#until('ready')
     this.#link.greet()
+    this.#endUpkeep = maintainWhileAlone({
+      volume: stores.volume,
+      environment: this.#environment,
+      isAlone: () => !this.#link.isConnected,
+    })
   }
 
   /** It could not be mounted, or not be served. */
   async giveUp(error: ShoalError): Promise<void> {
+    this.#endUpkeep()
     if (this.#device !== null) {
       try {
         unmountDevice(this.#options.directory, this.#device.by, true)
@@ -310,6 +318,7 @@ class MountProcess {
   }
 
   async #finish(): Promise<void> {
+    this.#endUpkeep()
     this.#ring()
     await this.#stores?.volume.durable().catch((cause: unknown) => {
       log('sync at the end', cause)

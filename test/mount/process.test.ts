@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs'
 import { spawn, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { newName, parseObjectKey, parseStreamId, ROOT_INO } from '../../protocol/ids.ts'
 import { DaemonStandIn } from './support/daemon-stand-in.ts'
@@ -68,6 +69,17 @@ describe.skipIf(skip)('a mount process', () => {
     const rows = volume.resolve(parseObjectKey('last'))
     expect(rows?.size).toBe(20_000_000)
     expect(volume.stagings()).toEqual([])
+  })
+
+  it('moves the write-ahead log into the database while there is no daemon', async () => {
+    const mount = await start()
+    const database = join(mount.home, 'buckets', STREAM, 'names.db')
+    const before = fs.statSync(database).size
+    for (let at = 0; at < 100; at++)
+      fs.writeFileSync(mount.path(`small-${at}`), `${at}`.repeat(1000))
+    await eventually(() => {
+      expect(fs.statSync(database).size).toBeGreaterThan(before + 100_000)
+    })
   })
 
   it('is killed, and what was written, fsynced or just closed is there when it is mounted again', async () => {
