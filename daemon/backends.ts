@@ -13,11 +13,13 @@ import type { PeersBackend } from './peers/backend.ts'
 const PUBLIC_URLS_MAX = 64
 
 export function newHttpBackend(parts: Parts): HttpBackend {
-  const { environment, caller, contents, stores, state, buckets, doorbell, mounts, log } = parts
+  const { environment, caller, contents, uploads, stores, state, buckets, doorbell, mounts, log } =
+    parts
   return {
     environment,
     caller,
     contents,
+    uploads,
     bucket(name) {
       const bucket = state.bucket(name)
       const volume = bucket === null ? null : stores.bucket(bucket.stream)

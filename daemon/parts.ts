@@ -23,12 +23,14 @@ import { loadIdentity } from './peers/identity.ts'
 import type { Settings } from './settings.ts'
 import { Stores } from './stores.ts'
 import type { StoresOptions } from './stores.ts'
+import { Uploads } from './uploads/uploads.ts'
 
 export interface Parts {
   readonly environment: Environment
   readonly identity: NodeIdentity
   readonly caller: Caller
   readonly contents: ContentStore
+  readonly uploads: Uploads
   readonly stores: Stores
   readonly state: ClusterState
   readonly buckets: Buckets
@@ -74,6 +76,12 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
   })
   nameCluster(stores, environment, caller)
   const state = new ClusterState(() => stores.cluster(), log)
+  const uploads = new Uploads({
+    home,
+    environment,
+    isDestroyed: (stream) => state.isDestroyed(stream),
+  })
+  closers.push(() => uploads.close())
   const links: Links = { peers: null, ownUrls: [] }
   const doorbell = new Doorbell({
     environment,
@@ -115,6 +123,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     identity,
     caller,
     contents,
+    uploads,
     stores,
     state,
     buckets,

@@ -10,6 +10,7 @@ import type { Environment } from '../../protocol/environment.ts'
 import type { BucketName, Lseq, StreamId } from '../../protocol/ids.ts'
 import type { Principal, PublicAccess } from '../../protocol/policy.ts'
 import type { ContentReference, ContentStore } from '../../volume/contents/content.ts'
+import type { Uploads } from '../uploads/uploads.ts'
 import type { Caller, Volume } from '../../volume/volume.ts'
 
 /** The verbs of a volume that this edge calls. */
@@ -31,6 +32,21 @@ export type HttpVolume = Pick<
 
 /** The part of the content store that this edge calls. */
 export type HttpContents = Pick<ContentStore, 'readPiece' | 'upload'>
+
+/** Uploads in parts, of all buckets. */
+export type HttpUploads = Pick<
+  Uploads,
+  | 'begin'
+  | 'find'
+  | 'store'
+  | 'parts'
+  | 'list'
+  | 'completing'
+  | 'settled'
+  | 'read'
+  | 'complete'
+  | 'abort'
+>
 
 /** A live bucket. Held for one request only. */
 export interface HttpBucket {
@@ -68,6 +84,7 @@ export interface HttpBackend {
   /** Who the changes of this edge are made by, so that no mount takes them for its own. */
   readonly caller: Caller
   readonly contents: HttpContents
+  readonly uploads: HttpUploads
   /** A live bucket by name; null where there is none (or its volume is not on this machine yet). */
   bucket(name: BucketName): HttpBucket | null
   /** Every live bucket, in any order. */

@@ -13,6 +13,7 @@ import { S3Error } from './errors.ts'
 import type { Exchange } from './exchange.ts'
 import { BUCKET_OPERATIONS } from './operations/bucket/table.ts'
 import { LISTING_OPERATIONS } from './operations/listing/table.ts'
+import { MULTIPART_OPERATIONS } from './operations/multipart/table.ts'
 import { OBJECT_OPERATIONS } from './operations/object/table.ts'
 import type { Operation } from './operations/operation.ts'
 import { SETTINGS_OPERATIONS } from './operations/settings/table.ts'
@@ -24,6 +25,7 @@ type Level = 'service' | 'bucket' | 'object'
 
 /** By method and level. Of several that fit, the first counts: those that ask for more stand first. */
 const OPERATIONS: ReadonlyMap<string, readonly Operation[]> = tableOf([
+  ...MULTIPART_OPERATIONS,
   ...OBJECT_OPERATIONS,
   ...SETTINGS_OPERATIONS,
   ...LISTING_OPERATIONS,

@@ -14,6 +14,7 @@ import type {
   HttpEvent,
   HttpVolume,
 } from '../../daemon/http/backend.ts'
+import { Uploads } from '../../daemon/uploads/uploads.ts'
 import type { Environment } from '../../protocol/environment.ts'
 import { ShoalError } from '../../protocol/errors.ts'
 import {
@@ -218,6 +219,8 @@ export class FakeBackend implements HttpBackend {
   /** Added to the clock. */
   offsetMs = 0
   readonly home: string = mkdtempSync(join(tmpdir(), 'shoal-http-'))
+  readonly uploads: Uploads
+  readonly destroyed: Set<string> = new Set()
 
   constructor() {
     this.environment = {
@@ -225,6 +228,11 @@ export class FakeBackend implements HttpBackend {
       nowMs: () => realEnvironment.nowMs() + this.offsetMs,
     }
     this.contents = openContentStore({ home: this.home, environment: this.environment })
+    this.uploads = new Uploads({
+      home: this.home,
+      environment: this.environment,
+      isDestroyed: (stream) => this.destroyed.has(stream),
+    })
   }
 
   makeBucket(name: string, isPublic = false): FakeVolume {
@@ -304,6 +312,7 @@ export class FakeBackend implements HttpBackend {
   }
 
   close(): void {
+    this.uploads.close()
     this.contents.close()
     rmSync(this.home, { recursive: true, force: true })
   }

@@ -104,17 +104,21 @@ class Crc32 implements Checksum {
 
 function checksumAlgorithm(header: string): ChecksumAlgorithm {
   const name = header.startsWith('x-amz-checksum-') ? header.slice(15) : ''
-  switch (name) {
-    case 'crc32':
-    case 'crc32c':
-    case 'crc64nvme':
-    case 'sha1':
-    case 'sha256':
-      return name
-    default:
-      throw new S3Error(
-        'NotImplemented',
-        `The checksum ${header.slice(0, 80)} is not offered here.`,
-      )
-  }
+  if (isAlgorithm(name)) return name
+  throw new S3Error('NotImplemented', `The checksum ${header.slice(0, 80)} is not offered here.`)
 }
+
+/** An algorithm by the name that requests use, `CRC32C` and so on. @throws S3Error `InvalidRequest` */
+export function checksumAlgorithmNamed(text: string): ChecksumAlgorithm {
+  const name = text.toLowerCase()
+  if (isAlgorithm(name)) return name
+  throw new S3Error(
+    'InvalidRequest',
+    'Checksum algorithm provided is unsupported. Please try again with any of the valid types: ' +
+      '[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]',
+  )
+}
+
+/** Of those that `x-amz-checksum-` headers name; the MD5 has a header of its own. */
+const isAlgorithm = (name: string): name is ChecksumAlgorithm =>
+  name !== 'md5' && Object.hasOwn(DIGEST_BYTES_BY_ALGORITHM, name)

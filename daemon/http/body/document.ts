@@ -13,16 +13,26 @@ import { malformedXml, readXml, type XmlElement } from './xml-reader.ts'
 /** 10,000 parts with a checksum each are 1.6 MiB, 1,000 keys of 1,024 escaped bytes less. */
 const DOCUMENT_MAX_BYTES: number = 4 * MIB
 
+/** What the `x-amz-checksum-` headers speak of: in a few requests not of the body, but of an object. */
+type ChecksumsOf = 'body' | 'object'
+
 /**
  * The body as bytes; empty where the request has none.
  * @throws S3Error as `receiveBody`, `AccessDenied` without a signature
  */
-export async function readBody(exchange: Exchange): Promise<Buffer> {
+export async function readBody(
+  exchange: Exchange,
+  checksumsOf: ChecksumsOf = 'body',
+): Promise<Buffer> {
   const { request, signed, incoming, backend } = exchange
   if (signed === null) throw accessDenied()
   const { headers } = request
   if (!headers.has('content-length') && !headers.has('transfer-encoding')) return Buffer.alloc(0)
-  const plan = planBody(headers, signed.payload, signed.chain)
+  const about =
+    checksumsOf === 'body'
+      ? headers
+      : new Map([...headers].filter(([name]) => !name.startsWith('x-amz-checksum-')))
+  const plan = planBody(about, signed.payload, signed.chain)
   if (plan.size !== null && plan.size > DOCUMENT_MAX_BYTES) throw tooLong()
   exchange.welcomeBody()
   const chunks: Buffer[] = []
@@ -44,8 +54,12 @@ export async function readBody(exchange: Exchange): Promise<Buffer> {
  * The root element of an XML body, which must have this name; null where the body is empty.
  * @throws S3Error `MalformedXML`, and as `readBody`
  */
-export async function readDocument(exchange: Exchange, root: string): Promise<XmlElement | null> {
-  const body = await readBody(exchange)
+export async function readDocument(
+  exchange: Exchange,
+  root: string,
+  checksumsOf: ChecksumsOf = 'body',
+): Promise<XmlElement | null> {
+  const body = await readBody(exchange, checksumsOf)
   if (body.length === 0) return null
   const element = readXml(decodeText(body))
   if (element.name !== root) throw malformedXml()
@@ -53,8 +67,12 @@ export async function readDocument(exchange: Exchange, root: string): Promise<Xm
 }
 
 /** As `readDocument`; an empty body is no document. @throws S3Error `MalformedXML` */
-export async function requireDocument(exchange: Exchange, root: string): Promise<XmlElement> {
-  const element = await readDocument(exchange, root)
+export async function requireDocument(
+  exchange: Exchange,
+  root: string,
+  checksumsOf: ChecksumsOf = 'body',
+): Promise<XmlElement> {
+  const element = await readDocument(exchange, root, checksumsOf)
   if (element === null) throw malformedXml()
   return element
 }

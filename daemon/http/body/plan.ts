@@ -2,7 +2,7 @@
  * What the headers of a request with a body promise, read before the first byte of it is asked for, so
  * that a request that cannot succeed is refused before `100 Continue`. Pure.
  */
-import { OBJECT_MAX_BYTES } from '../../../protocol/limits.ts'
+import { MIB, OBJECT_MAX_BYTES } from '../../../protocol/limits.ts'
 import { S3Error } from '../errors.ts'
 import type { PayloadKind } from '../signing/payload.ts'
 import type { SignatureChain } from '../signing/signature.ts'
@@ -17,6 +17,26 @@ export interface BodyPlan {
   readonly claimed: ReadonlyMap<ChecksumAlgorithm, string>
   /** Algorithms whose digests will come behind the body. */
   readonly announced: readonly ChecksumAlgorithm[]
+  /** Algorithms that are wanted whether the client sends a digest or not. */
+  readonly computed: readonly ChecksumAlgorithm[]
+}
+
+/**
+ * Up to this size an object or part has its MD5 as ETag, as S3 has it and tools compare it; above, where
+ * 0.8 GiB/s would be felt, one that no tool takes for an MD5. Clients send larger things in parts anyway.
+ */
+const MD5_MAX_BYTES: number = 16 * MIB
+
+/** The plan for a body that becomes an object or a part of one. @throws S3Error as `planBody` */
+export function planObjectBody(
+  headers: ReadonlyMap<string, string>,
+  signed: { readonly payload: PayloadKind; readonly chain: SignatureChain },
+  wanted: ChecksumAlgorithm | null = null,
+): BodyPlan {
+  const plan = planBody(headers, signed.payload, signed.chain)
+  const computed: ChecksumAlgorithm[] = wanted === null ? [] : [wanted]
+  if (plan.size !== null && plan.size <= MD5_MAX_BYTES) computed.push('md5')
+  return { ...plan, computed }
 }
 
 /** @throws S3Error for sizes, digests and encodings that cannot hold */
@@ -49,6 +69,7 @@ export function planBody(
     size,
     claimed: claimedChecksums(headers),
     announced: announcedChecksums(trailer),
+    computed: [],
   }
 }
 

@@ -7,8 +7,23 @@ import type { Version } from '../../../volume/volume.ts'
 
 /** Name among a version's headers; never sent. */
 export const PARTS_HEADER = 'x-shoal-parts'
+/** Below half of what a version's headers may take together. */
+const TEXT_MAX = 1536
 /** S3's bound. */
 const PARTS_MAX = 10_000
+
+/** null where they would take too much room. */
+export function formatPartSizes(sizes: readonly number[]): string | null {
+  const entries: string[] = []
+  for (let index = 0; index < sizes.length;) {
+    let next = index + 1
+    while (next < sizes.length && sizes[next] === sizes[index]) next += 1
+    entries.push(next - index === 1 ? `${sizes[index]}` : `${sizes[index]}x${next - index}`)
+    index = next
+  }
+  const text = entries.join(',')
+  return text.length <= TEXT_MAX ? text : null
+}
 
 /** Sizes by part number less one; null for an object that was not uploaded in parts. */
 export function partSizes(version: Pick<Version, 'headers' | 'size'>): number[] | null {

@@ -29,13 +29,14 @@ export function escapeText(text: string): string {
 export const textElement = (name: string, text: string): string =>
   `<${name}>${escapeText(text)}</${name}>`
 
+export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
 /** A whole answer of S3: declaration, root element with S3's namespace, and what is inside already as XML. */
 export const xmlDocument = (root: string, inside: string): string =>
-  `<?xml version="1.0" encoding="UTF-8"?>\n` +
-  `<${root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${inside}</${root}>`
+  `${XML_DECLARATION}<${root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${inside}</${root}>`
 
 /** An error document: S3's have no namespace. */
 export function errorDocument(fields: Readonly<Record<string, string>>): string {
   const inside = Object.entries(fields).map(([name, text]) => textElement(name, text))
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<Error>${inside.join('')}</Error>`
+  return `${XML_DECLARATION}<Error>${inside.join('')}</Error>`
 }

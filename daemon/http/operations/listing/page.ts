@@ -43,13 +43,15 @@ export function parseListing(request: S3Request): Listing {
   }
 }
 
-/** A number of entries from the query, S3's page where it has none. @throws S3Error `InvalidArgument` */
-export function parseMaxEntries(name: string, text: string | undefined): number {
-  if (text === undefined || text === '') return MAX_KEYS
-  if (!/^\d{1,10}$/.test(text) || Number(text) > 2 ** 31 - 1) {
-    throw new S3Error('InvalidArgument', `Provided ${name} not an integer or within integer range`)
-  }
-  return Math.min(Number(text), MAX_KEYS)
+/** A number of entries from the query, at most S3's page, which it is where there is none. @throws S3Error */
+export const parseMaxEntries = (name: string, text: string | undefined): number =>
+  Math.min(parseWhole(name, text) ?? MAX_KEYS, MAX_KEYS)
+
+/** A whole number from the query; null where there is none. @throws S3Error `InvalidArgument` */
+export function parseWhole(name: string, text: string | undefined): number | null {
+  if (text === undefined || text === '') return null
+  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 31) return Number(text)
+  throw new S3Error('InvalidArgument', `Provided ${name} not an integer or within integer range`)
 }
 
 const EMPTY_PAGE: ListPage = { items: [], prefixes: [], next: null }

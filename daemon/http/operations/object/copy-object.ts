@@ -2,7 +2,7 @@
  * CopyObject: a new version that refers to bytes that are here already, so a copy of a terabyte costs one
  * row. Headers, metadata and tags come from the source or from the request, as the directives say.
  */
-import { checksumElements } from '../../object/checksum-headers.ts'
+import { checksumElements } from '../../object/checksums-shown.ts'
 import { readBody } from '../../body/document.ts'
 import { formatIsoDate } from '../../wire/dates.ts'
 import { S3Error } from '../../errors.ts'
@@ -54,7 +54,7 @@ export async function copyObject(exchange: Exchange, target: ObjectTarget): Prom
     xmlDocument(
       'CopyObjectResult',
       `<LastModified>${modified}</LastModified>${textElement('ETag', `"${written.etag}"`)}` +
-        checksumElements(written),
+        checksumElements(written, true),
     ),
   )
 }

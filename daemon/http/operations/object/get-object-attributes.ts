@@ -2,7 +2,7 @@
 import { formatHttpDate } from '../../wire/dates.ts'
 import { S3Error } from '../../errors.ts'
 import type { Exchange, ObjectTarget } from '../../exchange.ts'
-import { checksumElements } from '../../object/checksum-headers.ts'
+import { checksumElements } from '../../object/checksums-shown.ts'
 import { findObject } from '../../object/find-object.ts'
 import { partSizes } from '../../object/parts.ts'
 import { sendDocument } from '../../wire/respond.ts'
@@ -55,7 +55,7 @@ function wholeOf(text: string | undefined, fallback: number): number {
 }
 
 function checksumElement(version: Version): string {
-  const elements = checksumElements(version)
+  const elements = checksumElements(version, true)
   return elements === '' ? '' : `<Checksum>${elements}</Checksum>`
 }
 

@@ -8,7 +8,7 @@ import { outgoingHeaders, responseOverrides } from '../../object/stored-headers.
 import { partSizes } from '../../object/parts.ts'
 import { readTags, TAGGING_HEADER } from '../../writing/tags.ts'
 import { checkVersionId } from '../../object/version-id.ts'
-import { checksumLines } from '../../object/checksum-headers.ts'
+import { checksumLines } from '../../object/checksums-shown.ts'
 import { parameterOf, type S3Request } from '../../wire/request.ts'
 import type { Version } from '../../../../volume/volume.ts'
 import { formatHttpDate } from '../../wire/dates.ts'

@@ -2,9 +2,9 @@
  * PutObject: everything that the headers decide first, then `100 Continue`, then one pass over the body,
  * then the write. Whatever fails or goes away on the way leaves nothing.
  */
-import { checksumLines } from '../../object/checksum-headers.ts'
-import { planBody } from '../../body/plan.ts'
-import { receiveBody, type ReceivedBody } from '../../body/receive.ts'
+import { checksumLines, md5Of, withoutMd5 } from '../../object/checksums-shown.ts'
+import { planObjectBody } from '../../body/plan.ts'
+import { receiveBody } from '../../body/receive.ts'
 import type { Exchange, ObjectTarget } from '../../exchange.ts'
 import { accessDenied } from '../../authorize.ts'
 import { writeCondition } from '../../object/conditions.ts'
@@ -20,7 +20,7 @@ export async function putObject(exchange: Exchange, target: ObjectTarget): Promi
   // A write is always somebody's: the policy allows none without a key, and the body has no meaning then.
   if (exchange.signed === null) throw accessDenied()
   const wishes = readWishes(headers)
-  const plan = planBody(headers, exchange.signed.payload, exchange.signed.chain)
+  const plan = planObjectBody(headers, exchange.signed)
   const condition = writeCondition(headers)
   checkCondition(condition, target)
   // Reading these already checks their sizes; the type may still depend on the first bytes.
@@ -36,8 +36,8 @@ export async function putObject(exchange: Exchange, target: ObjectTarget): Promi
       content: await upload.finish(),
       headers: systemHeaders(headers, { type, tagging: wishes.tagging }),
       metadata,
-      checksums: received.checksums,
-      etag: etagOf(received),
+      checksums: withoutMd5(received.checksums),
+      etag: md5Of(received.checksums),
       condition,
       isPublic: wishes.isPublic,
     })
@@ -46,13 +46,4 @@ export async function putObject(exchange: Exchange, target: ObjectTarget): Promi
     upload.abort()
     throw cause
   }
-}
-
-/**
- * The MD5 where the client sent it (it was computed anyway, and many clients compare), else null: the
- * volume derives one from the content's hash that no client takes for an MD5.
- */
-export function etagOf(received: Pick<ReceivedBody, 'checksums'>): string | null {
-  const md5 = received.checksums.get('md5')
-  return md5 === undefined ? null : Buffer.from(md5, 'base64').toString('hex')
 }
