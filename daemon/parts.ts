@@ -108,15 +108,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     recover: () => recover(parts),
   })
   closers.push(() => mounts.close())
-  const buckets = new Buckets({
-    environment,
-    caller,
-    state,
-    cluster: () => stores.cluster().volume,
-    bucket: (stream) => stores.bucket(stream),
-    refresh: refresherOver(links),
-    committed: (stream, lseq) => doorbell.committed(stream, lseq),
-  })
+  const buckets = openBuckets({ environment, caller, state, stores, doorbell, links })
   const localKey = writeLocalKey(home, environment)
   const parts: Parts = {
     environment,
@@ -136,6 +128,21 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
   }
   followCluster(parts)
   return parts
+}
+
+function openBuckets(
+  parts: Pick<Parts, 'environment' | 'caller' | 'state' | 'stores' | 'doorbell' | 'links'>,
+): Buckets {
+  const { environment, caller, state, stores, doorbell, links } = parts
+  return new Buckets({
+    environment,
+    caller,
+    state,
+    cluster: () => stores.cluster().volume,
+    bucket: (stream) => stores.bucket(stream),
+    refresh: refresherOver(links),
+    committed: (stream, lseq) => doorbell.committed(stream, lseq),
+  })
 }
 
 function openStores(

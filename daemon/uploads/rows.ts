@@ -4,6 +4,24 @@
  * replicated (rule 31).
  */
 import { parseObjectKey, bytesOfRaw, parseStreamId } from '../../protocol/ids.ts'
+import {
+  flag,
+  list,
+  nullable,
+  object,
+  oneOf,
+  parse,
+  text,
+  tuple,
+  type Parsed,
+  type Schema,
+} from '../../protocol/encoding/schema.ts'
+import {
+  ETAG_MAX_BYTES,
+  HEADER_COUNT_MAX,
+  HEADERS_MAX_BYTES,
+  METADATA_MAX_BYTES,
+} from '../../protocol/limits.ts'
 import { bufferOf } from '../../volume/names/tables/database.ts'
 import type { Database } from '../../volume/names/tables/database.ts'
 import type { CompletedUpload, MultipartUpload, UploadedPart } from './upload.ts'
@@ -46,29 +64,41 @@ export interface PartColumns {
 }
 
 /** Texts by name, as JSON keeps them: pairs, so that a name like `__proto__` is a name like any other. */
-type Pairs = readonly (readonly [string, string])[]
+const pairs = list(tuple([text(METADATA_MAX_BYTES), text(HEADERS_MAX_BYTES)]), HEADER_COUNT_MAX)
 
-interface AboutJson {
-  readonly headers: Pairs
-  readonly metadata: Pairs
-  readonly isPublic: boolean | null
-  readonly checksum: MultipartUpload['checksum']
+const ABOUT = object({
+  headers: pairs,
+  metadata: pairs,
+  isPublic: nullable(flag()),
+  checksum: nullable(
+    object({ algorithm: text(20), type: oneOf(['COMPOSITE', 'FULL_OBJECT'] as const) }),
+  ),
+})
+const COMPLETED = object({ etag: text(ETAG_MAX_BYTES), checksums: pairs })
+
+function read<Output>(schema: Schema<Output>, json: string): Output {
+  return parse(schema, JSON.parse(json), 'read the database of uploads')
 }
 
 export const formatAbout = (
   about: Pick<MultipartUpload, 'headers' | 'metadata' | 'isPublic' | 'checksum'>,
 ): string => {
   const { headers, metadata, isPublic, checksum } = about
-  const json: AboutJson = { headers: [...headers], metadata: [...metadata], isPublic, checksum }
+  const json: Parsed<typeof ABOUT> = {
+    headers: [...headers],
+    metadata: [...metadata],
+    isPublic,
+    checksum,
+  }
   return JSON.stringify(json)
 }
 
 export const formatChecksums = (checksums: ReadonlyMap<string, string>): string =>
   JSON.stringify([...checksums])
 
-// The database is ours alone, in a folder that only this user reads: what it says is what we wrote.
+/** @throws ShoalError `malformed` where the row is not what was written */
 export function uploadOfRow(row: UploadColumns): MultipartUpload {
-  const about = JSON.parse(row.about) as AboutJson
+  const about = read(ABOUT, row.about)
   return {
     id: row.id,
     stream: parseStreamId(row.stream),
@@ -82,18 +112,13 @@ export function uploadOfRow(row: UploadColumns): MultipartUpload {
   }
 }
 
-interface CompletedJson {
-  readonly etag: string
-  readonly checksums: Pairs
-}
-
 export const formatCompleted = ({ etag, checksums }: CompletedUpload): string => {
-  const json: CompletedJson = { etag, checksums: [...checksums] }
+  const json: Parsed<typeof COMPLETED> = { etag, checksums: [...checksums] }
   return JSON.stringify(json)
 }
 
-function completedOfText(text: string): CompletedUpload {
-  const { etag, checksums } = JSON.parse(text) as CompletedJson
+function completedOfText(json: string): CompletedUpload {
+  const { etag, checksums } = read(COMPLETED, json)
   return { etag, checksums: new Map(checksums) }
 }
 
@@ -101,6 +126,6 @@ export const partOfRow = (row: PartColumns): UploadedPart => ({
   number: row.number,
   size: row.size,
   etag: row.etag,
-  checksums: new Map(JSON.parse(row.checksums) as Pairs),
+  checksums: new Map(read(pairs, row.checksums)),
   storedMs: row.stored_ms,
 })

@@ -467,7 +467,7 @@ describe('what lasts', () => {
     const id = await begin('/films/rotten')
     const before = new Set(partFiles())
     const etags = await upload('/films/rotten', id, [first])
-    const [file] = partFiles().filter((name) => !before.has(name))
+    const file = partFiles().find((name) => !before.has(name))
     const bytes = Buffer.from(first)
     bytes[1_234_567] = (bytes[1_234_567] ?? 0) ^ 1
     writeFileSync(join(backend.home, 'uploads', file ?? ''), bytes)

@@ -95,11 +95,11 @@ class UploadsPage {
   }
 
   elements(): string[] {
-    const { show } = this.#query
+    const query = this.#query
     return [
       ...this.#uploads.map(
         ({ key, id, startedMs, checksum }) =>
-          `<Upload>${textElement('Key', show(key))}${textElement('UploadId', id)}` +
+          `<Upload>${textElement('Key', query.show(key))}${textElement('UploadId', id)}` +
           `<Initiator>${OWNER}</Initiator><Owner>${OWNER}</Owner>` +
           `<StorageClass>STANDARD</StorageClass><Initiated>${formatIsoDate(startedMs)}</Initiated>` +
           `${
@@ -110,7 +110,7 @@ class UploadsPage {
           }</Upload>`,
       ),
       ...[...this.#prefixes].map(
-        (prefix) => `<CommonPrefixes>${textElement('Prefix', show(prefix))}</CommonPrefixes>`,
+        (prefix) => `<CommonPrefixes>${textElement('Prefix', query.show(prefix))}</CommonPrefixes>`,
       ),
     ]
   }
