@@ -47,6 +47,8 @@ const UPLOADS_MAX = 10_000
 const STALE_MS = 7 * 86_400_000
 /** A client that lost the answer to its completion asks again within minutes. */
 const COMPLETED_KEPT_MS = 86_400_000
+/** Often beside what is kept for days, and cheap: a few rows by index. */
+const UPKEEP_EVERY_MS = 60_000
 /** Removed at a time, so that the loop is not held up. */
 const SWEEP_MAX = 100
 const CHECKPOINT_BYTES: number = 4 * MIB
@@ -66,6 +68,7 @@ export class Uploads {
   readonly #log: LogSync
   /** Uploads whose parts are being put together: their parts must stay as they are. */
   readonly #completing = new Map<string, Promise<unknown>>()
+  #cancelUpkeep: () => void
   #closed = false
 
   /** @throws ShoalError `io`, `no-space`, `permission-denied` */
@@ -78,6 +81,11 @@ export class Uploads {
     createTables(this.#db)
     this.#log = new LogSync(this.#db.path)
     this.#removeOrphans()
+    const upkeep = (): void => {
+      this.maintain()
+      this.#cancelUpkeep = environment.after(UPKEEP_EVERY_MS, upkeep)
+    }
+    this.#cancelUpkeep = environment.after(UPKEEP_EVERY_MS, upkeep)
   }
 
   /** @returns its id. @throws ShoalError `busy` when too many are under way */
@@ -254,6 +262,7 @@ export class Uploads {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#cancelUpkeep()
     this.#db.close()
     this.#log.close()
   }
