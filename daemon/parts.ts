@@ -80,6 +80,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     home,
     environment,
     isDestroyed: (stream) => state.isDestroyed(stream),
+    failed: (cause) => log.warning('upkeep of unfinished uploads failed', {}, cause),
   })
   closers.push(() => uploads.close())
   const links: Links = { peers: null, ownUrls: [] }

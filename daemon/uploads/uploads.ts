@@ -58,6 +58,8 @@ export interface UploadsOptions {
   readonly environment: Environment
   /** Whether a bucket is gone for good, and its uploads with it. */
   readonly isDestroyed: (stream: StreamId) => boolean
+  /** Upkeep did not work; it is tried again. */
+  readonly failed: (cause: unknown) => void
 }
 
 export class Uploads {
@@ -72,7 +74,7 @@ export class Uploads {
   #closed = false
 
   /** @throws ShoalError `io`, `no-space`, `permission-denied` */
-  constructor({ home, environment, isDestroyed }: UploadsOptions) {
+  constructor({ home, environment, isDestroyed, failed }: UploadsOptions) {
     this.#environment = environment
     this.#isDestroyed = isDestroyed
     this.#folder = join(home, 'uploads')
@@ -82,7 +84,11 @@ export class Uploads {
     this.#log = new LogSync(this.#db.path)
     this.#removeOrphans()
     const upkeep = (): void => {
-      this.maintain()
+      try {
+        this.maintain()
+      } catch (cause) {
+        failed(cause)
+      }
       this.#cancelUpkeep = environment.after(UPKEEP_EVERY_MS, upkeep)
     }
     this.#cancelUpkeep = environment.after(UPKEEP_EVERY_MS, upkeep)

@@ -232,6 +232,9 @@ export class FakeBackend implements HttpBackend {
       home: this.home,
       environment: this.environment,
       isDestroyed: (stream) => this.destroyed.has(stream),
+      failed: (cause) => {
+        throw cause
+      },
     })
   }
 

@@ -454,6 +454,7 @@ describe('what lasts', () => {
       home: backend.home,
       environment: backend.environment,
       isDestroyed: () => false,
+      failed: () => {},
     })
     expect(partFiles()).not.toContain(garbage)
     expect(reopened.parts(id, 0, 10).map(({ size }) => size)).toEqual([first.length])

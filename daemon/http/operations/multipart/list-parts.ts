@@ -1,4 +1,4 @@
-/** ListParts. */
+/** ListParts: those of an upload that is under way, by number. */
 import { textOfBytes } from '../../../../protocol/ids.ts'
 import { formatIsoDate } from '../../wire/dates.ts'
 import type { Exchange, ObjectTarget } from '../../exchange.ts'

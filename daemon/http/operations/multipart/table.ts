@@ -1,4 +1,4 @@
-/** Uploads in parts. */
+/** The operations on uploads in parts. */
 import type { Operation } from '../operation.ts'
 import { abortUpload } from './abort-upload.ts'
 import { completeUpload } from './complete-upload.ts'
