@@ -30,12 +30,26 @@ function hasOwnSqlite(): boolean {
   return major > 22 || (major === 22 && minor >= 13)
 }
 
+interface Driver {
+  readonly DatabaseSync: new (path: string) => Connection
+}
+let driver: Driver | null = null
+
 function connect(path: string): Connection {
-  const require = createRequire(import.meta.url)
-  const driver = require(hasOwnSqlite() ? 'node:sqlite' : '@photostructure/sqlite') as {
-    DatabaseSync: new (path: string) => Connection
-  }
+  driver ??= loadDriver()
   return new driver.DatabaseSync(path)
+}
+
+/** Node 22 and 24 warn that their SQLite is experimental; who runs shoal can do nothing about that. */
+function loadDriver(): Driver {
+  const require = createRequire(import.meta.url)
+  const emitWarning = process.emitWarning.bind(process)
+  process.emitWarning = () => undefined
+  try {
+    return require(hasOwnSqlite() ? 'node:sqlite' : '@photostructure/sqlite') as Driver
+  } finally {
+    process.emitWarning = emitWarning
+  }
 }
 
 // Primary result codes of SQLite (sqlite.org/rescode.html).
