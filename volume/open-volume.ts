@@ -22,12 +22,14 @@ import {
 import { NamesExchange } from './names/sharing/exchange.ts'
 import { readHead } from './names/merge/heads.ts'
 import { list } from './names/looking/list.ts'
-import { lastLseq, readChanges, readOriginals } from './names/sharing/log.ts'
+import { lastLseq, readChain, readChanges, readOriginals } from './names/sharing/log.ts'
 import { keyOf, lookup, readInode, resolve } from './names/looking/lookup.ts'
 import type { Names } from './names/tables/names.ts'
 import { representativeOf } from './names/tables/nodes.ts'
 import { readVector } from './names/tables/origins.ts'
 import { withSuffixes } from './names/view/suffix.ts'
+import { bufferOf } from './names/tables/database.ts'
+import { mayReissue, reissueOne, renounce } from './rollback.ts'
 import { waitSettled } from './settled.ts'
 import type { Transaction } from './transaction.ts'
 import { maintain } from './upkeep.ts'
@@ -228,11 +230,17 @@ export class OpenVolume implements api.Volume {
 
   identity(): api.Identity {
     const { db, origins } = this.#names
-    const row = db.get<{ origin: number; seq: number; lseq: number }>(
-      'SELECT origin, seq, lseq FROM self',
+    const row = db.get<{ origin: number; seq: number; lseq: number; chain: Uint8Array }>(
+      'SELECT origin, seq, lseq, chain FROM self',
     )
     if (row === undefined) throw new ShoalError('corrupt', `read ${db.path}`)
-    return { origin: origins.id(row.origin), seq: row.seq, lseq: newLseq(row.lseq) }
+    const { seq, lseq, chain } = row
+    return {
+      origin: origins.id(row.origin),
+      seq,
+      lseq: newLseq(lseq),
+      chainHash: bufferOf(chain),
+    }
   }
 
   lastLseq(): Lseq {
@@ -273,6 +281,32 @@ export class OpenVolume implements api.Volume {
 
   finish(operations: readonly api.EncodedOperation[], theirs: Vector, by: api.Caller): api.Applied {
     return finishExchange(this.#applier(by), operations, theirs)
+  }
+
+  chainHash(origin: OriginId, seq: number): Buffer | null {
+    const alias = this.#names.origins.find(origin)
+    return alias === null ? null : readChain(this.#names, alias, seq)
+  }
+
+  learnChain({ origin, seq, hash }: api.OriginChain): void {
+    const { origins } = this.#names
+    const alias = origins.find(origin)
+    if (alias === null || origins.chain(alias, seq)?.equals(hash) === true) return
+    this.#parts.lock.hold(() => {
+      origins.keepChain(alias, seq, hash)
+    })
+  }
+
+  renounce(seq: number, by: api.Caller): void {
+    this.#parts.writer.transaction(by.source, (transaction) => {
+      renounce(transaction, seq)
+    })
+  }
+
+  reissue(by: api.Caller): boolean {
+    if (!mayReissue(this.#names)) return false
+    this.#operate(by, reissueOne)
+    return mayReissue(this.#names)
   }
 
   wanted(limit: number): ContentReference[] {

@@ -36,8 +36,8 @@ const READ_SELF =
   'SELECT schema, origin, seq, hlc, lseq, chain, last_node, log_bytes, anomalies FROM self'
 const WRITE_SELF = `UPDATE self SET origin = ?, seq = ?, hlc = ?, lseq = ?, chain = ?, last_node = ?,
   log_bytes = ?, anomalies = ?`
-const APPEND = `INSERT INTO log(lseq, origin, seq, whole, source, hlc, position, rows, changes)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const APPEND = `INSERT INTO log(lseq, origin, seq, whole, source, hlc, position, rows, changes, chain)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // A log row's columns beside its two blobs, roughly: only the trim by size reads it.
 const LOG_ROW_BYTES = 48
@@ -257,6 +257,8 @@ export class Transaction {
       this.self.log_bytes,
       rows,
       changes,
+      // So that it can be compared at whatever operation a peer stands at (rule 3).
+      whole && this.isLocal ? this.self.chain : null,
     )
     this.self.log_bytes += rows.length + changes.length + LOG_ROW_BYTES
     this.#largest = 0

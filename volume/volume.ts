@@ -224,7 +224,17 @@ export interface OperationBatch {
   readonly origin: OriginId
   readonly from: number
   readonly to: number
+  /** Of the origin after `to`, as its owner has it; null where that is not known. */
+  readonly chainHash: Buffer | null
   readonly operations: readonly EncodedOperation[]
+}
+
+/** Hash over all operations of an origin up to `seq`, in order: tells a rolled-back node from a slow one. */
+export interface OriginChain {
+  readonly origin: OriginId
+  readonly seq: number
+  /** 16 bytes. */
+  readonly hash: Buffer
 }
 
 /** A complete answer to "I have this vector": pages, then the end with the vector to adopt (A2, A3). */
@@ -252,6 +262,8 @@ export interface Applied {
 export interface Identity {
   readonly origin: OriginId
   readonly seq: number
+  /** After `seq`; see `OriginChain`. */
+  readonly chainHash: Buffer
   readonly lseq: Lseq
 }
 
@@ -330,6 +342,21 @@ export interface Volume {
   applyPage(operations: readonly EncodedOperation[], by: Caller): Applied
   /** The end of an exchange: last rows and vector in one transaction (A2). */
   finish(operations: readonly EncodedOperation[], theirs: Vector, by: Caller): Applied
+  /** The chain hash after that operation of an origin; null where it is not known (any more). */
+  chainHash(origin: OriginId, seq: number): Buffer | null
+  /** Keeps what another origin's owner told of its chain. */
+  learnChain(chain: OriginChain): void
+  /**
+   * A peer holds operations of this incarnation up to `seq` that this database lacks, or has otherwise: it
+   * was set back. Writes go on as a new incarnation, nothing of the old one is included any more, so that
+   * all of it comes again, and every row of it is in doubt until then (rule 3).
+   */
+  renounce(seq: number, by: Caller): void
+  /**
+   * Writes anew, as one operation, what was renounced and did not come again.
+   * @returns whether there is more: call again after a pause
+   */
+  reissue(by: Caller): boolean
   /** Contents that rows refer to and this machine does not hold, newest first. */
   wanted(limit: number): ContentReference[]
   /** A wanted content is here now (kept and durable). */

@@ -12,7 +12,7 @@ import type { GapRequest, PeerControlMessage, Pull } from '../../protocol/messag
 import type { Vector } from '../../protocol/rows.ts'
 import type { Caller, OperationBatch, Volume } from '../../volume/volume.ts'
 import type { PeersEvent } from './backend.ts'
-import { serveExchange, serveGap } from './rows/exchange.ts'
+import { serveExchange, serveGap, tellChain } from './rows/exchange.ts'
 import type { ExchangeVolume, Receiver } from './rows/exchange.ts'
 import { ApplyTurns } from './rows/turns.ts'
 import { Mesh } from './mesh.ts'
@@ -229,15 +229,17 @@ export class Connections {
       return this.#send(connection, { type: 'error', code: 'busy', why, stream, pull })
     }
     connection.serves += 1
-    const volume = this.#options.volume(stream)
     const to = this.#receiver(connection)
-    const answer =
-      question.type === 'pull'
-        ? serveExchange(volume, question, to)
-        : serveGap(volume, question, to)
-    void answer.finally(() => {
+    void this.#answer(question, to).finally(() => {
       connection.serves -= 1
     })
+  }
+
+  async #answer(question: Pull | GapRequest, to: Receiver): Promise<void> {
+    const volume = this.#options.volume(question.stream)
+    if (question.type === 'gap-request') return await serveGap(volume, question, to)
+    await serveExchange(volume, question, to)
+    if (volume !== null) await tellChain(volume, to)
   }
 
   #receiver(connection: Connection): Receiver {

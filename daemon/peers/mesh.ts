@@ -62,6 +62,8 @@ export interface MeshOptions {
 
 interface OpenStream extends PulledStream {
   readonly replica: MeshStream
+  /** Whether something may have to be written anew after a set-back (rule 3). */
+  reissuing: boolean
 }
 
 export class Mesh {
@@ -125,7 +127,10 @@ export class Mesh {
       intake,
       puller: null,
       gapAskedMsByOrigin: new Map(),
+      // Also what an earlier process did not come to the end of.
+      reissuing: true,
     })
+    this.#options.port.work(replica.stream)
     for (const session of this.#openByNode.values()) {
       session.standing.appeared(replica.stream, nowMs)
       this.#run(session, session.announce(replica, nowMs), nowMs)
@@ -219,18 +224,20 @@ export class Mesh {
 
   // ---- rows --------------------------------------------------------------------------------------
 
-  /** One portion of what has arrived for a stream. @returns whether more is waiting */
+  /** One portion of what is to be done for a stream. @returns whether there is more */
   step(stream: StreamId, nowMs: number): boolean {
     const open = this.#streams.get(stream)
     if (open === undefined) return false
     open.intake.release(nowMs)
     const { pull } = open.intake
     try {
-      this.#settle(open, open.intake.step(nowMs), nowMs)
+      if (open.intake.ready) this.#settle(open, open.intake.step(nowMs), nowMs)
+      else if (open.reissuing) this.#reissue(open)
     } catch (cause) {
+      open.reissuing = false
       this.#failed(open, errorFrom(cause, 'apply rows of a node'), pull?.from ?? null, nowMs)
     }
-    return open.intake.ready
+    return open.intake.ready || open.reissuing
   }
 
   /**
@@ -243,10 +250,10 @@ export class Mesh {
     vector: Vector,
     mayTake: (session: Session) => boolean,
   ): number {
-    const message: Batch = { type: 'batch', stream, ...batch, vector, chainHash: null }
+    const message: Batch = { type: 'batch', stream, ...batch, vector }
     let sent = 0
     for (const session of this.#openByNode.values()) {
-      if (!session.standing.has(stream) || !mayTake(session)) continue
+      if (!session.acknowledged || !session.standing.has(stream) || !mayTake(session)) continue
       this.#options.port.send(session, message)
       sent += 1
     }
@@ -273,8 +280,11 @@ export class Mesh {
         case 'refused':
           this.#pulls.refused(session, effect.message, nowMs)
           break
+        case 'chain':
+          this.#streams.get(effect.stream)?.replica.learnChain(effect.chain)
+          break
         case 'rolled-back':
-          port.warn(session, `it holds operations up to ${effect.seq} that this node has lost`)
+          this.#renounce(session, effect.stream, effect.seq, nowMs)
           break
         case 'close':
           this.#close(session, effect.why, effect.park)
@@ -334,7 +344,28 @@ export class Mesh {
     }
   }
 
-  #ended({ replica }: OpenStream, from: NodeId, nowMs: number): void {
+  /** Rule 3: this stream was set back here. What is being pulled was asked for with too large a vector. */
+  #renounce(session: Session, stream: StreamId, seq: number, nowMs: number): void {
+    const open = this.#streams.get(stream)
+    if (open === undefined) return
+    const { port, by } = this.#options
+    const message = `its copy of ${stream} was ahead of ours, up to operation ${seq} of our own: this disk was set back. What we wrote since goes on under a new origin`
+    port.warn(session, message)
+    open.intake.giveUp()
+    open.replica.renounce(seq, by)
+    session.standing.urgent(stream, nowMs)
+    this.#pulls.startFrom(session, nowMs)
+  }
+
+  #reissue(open: OpenStream): void {
+    const before = open.replica.identity().seq
+    open.reissuing = open.replica.reissue(this.#options.by)
+    if (open.replica.identity().seq > before) this.#options.port.changed(open.replica.stream)
+  }
+
+  #ended(open: OpenStream, from: NodeId, nowMs: number): void {
+    const { replica } = open
+    open.reissuing = true
     const session = this.#openByNode.get(from)
     if (session === undefined) return
     session.standing.exchanged(replica.stream, replica.vector(), nowMs)

@@ -27,6 +27,7 @@ import type {
   VectorRequest,
 } from '../../protocol/messages/peer-control.ts'
 import type { Vector } from '../../protocol/rows.ts'
+import type { OriginChain } from '../../volume/volume.ts'
 import { EMPTY_VECTOR, hashVector, vectorBeyond, vectorIncludes } from '../../protocol/vector.ts'
 import { Standing } from './standing.ts'
 
@@ -47,7 +48,8 @@ export const DIGEST_EVERY_MS = 5_000
 export interface LocalStream {
   readonly stream: StreamId
   vector(): Vector
-  identity(): { readonly origin: OriginId; readonly seq: number }
+  identity(): { readonly origin: OriginId; readonly seq: number; readonly chainHash: Buffer }
+  chainHash(origin: OriginId, seq: number): Buffer | null
 }
 
 export interface SessionOptions {
@@ -77,7 +79,12 @@ export type SessionEffect =
   | { readonly type: 'asked'; readonly message: Pull | GapRequest }
   /** Something that we asked for cannot be had there. */
   | { readonly type: 'refused'; readonly message: PeerError }
-  /** The other side holds operations of our own origin that we do not have: we were rolled back. */
+  /** The other side has told the chain hash of its own origin. */
+  | { readonly type: 'chain'; readonly stream: StreamId; readonly chain: OriginChain }
+  /**
+   * The other side holds operations of our own origin up to `seq` that we do not have, or have otherwise:
+   * this stream was set back here.
+   */
   | { readonly type: 'rolled-back'; readonly stream: StreamId; readonly seq: number }
   /** `park`: not to be dialled again soon, trying again would end the same. */
   | { readonly type: 'close'; readonly why: string; readonly park: boolean }
@@ -96,6 +103,7 @@ export class Session {
   #pingedMs = -Infinity
   #rttMs: number | null = null
   #unknownMessages = 0
+  #acknowledged = false
   readonly #toldByStream = new Map<StreamId, { vector: Vector; atMs: number }>()
 
   constructor(options: SessionOptions, nowMs: number) {
@@ -109,6 +117,14 @@ export class Session {
 
   get open(): boolean {
     return this.#state === 'open'
+  }
+
+  /**
+   * Whether the other side has said what it holds of our operations. Before, none may be sent: they might
+   * bear numbers that others of ours have there already.
+   */
+  get acknowledged(): boolean {
+    return this.#acknowledged
   }
 
   /** Smoothed round trip in ms; null before the first answer. */
@@ -133,11 +149,11 @@ export class Session {
     for (const local of streams()) {
       // What does not fit is told by the first digests.
       if (states.length === HELLO_STREAMS_MAX) break
-      const { origin, seq } = local.identity()
+      const { origin, seq, chainHash } = local.identity()
       const vector = local.vector()
       const vectorHash = hashVector(vector)
       this.#toldByStream.set(local.stream, { vector, atMs: times.nowMs })
-      states.push({ stream: local.stream, origin, seq, chainHash: null, vectorHash })
+      states.push({ stream: local.stream, origin, seq, chainHash, vectorHash })
     }
     const hello = {
       type: 'hello',
@@ -166,7 +182,7 @@ export class Session {
   #dialogue(message: Exclude<PeerControlMessage, Hello>, times: Times): SessionEffect[] {
     switch (message.type) {
       case 'hello-ack':
-        return this.#acknowledged(message)
+        return this.#acknowledge(message, times.nowMs)
       case 'ping':
         return [
           this.#send({ type: 'pong', sentMs: message.sentMs, wallMs: Math.floor(times.wallMs) }),
@@ -191,8 +207,10 @@ export class Session {
       case 'vector':
         this.#told(message, times.nowMs)
         return []
-      case 'chain':
-        return []
+      case 'chain': {
+        const { stream, origin, seq, chainHash: hash } = message
+        return [{ type: 'chain', stream, chain: { origin, seq, hash } }]
+      }
       case 'error':
         return [{ type: 'refused', message }]
       default:
@@ -245,23 +263,38 @@ export class Session {
     this.#state = 'open'
     this.name = hello.name
     const known: HelloAck['known'][number][] = []
-    for (const { stream, origin, vectorHash } of hello.streams) {
-      const ours = this.#options.stream(stream)?.vector() ?? null
+    const learned: SessionEffect[] = []
+    for (const { stream, origin, seq: told, chainHash: hash, vectorHash } of hello.streams) {
+      const local = this.#options.stream(stream)
+      const ours = local?.vector() ?? null
       this.standing.told(stream, { hash: vectorHash, changed: EMPTY_VECTOR }, ours, times.nowMs)
       const seq = ours?.get(origin)
-      if (seq !== undefined) known.push({ stream, origin, seq, chainHash: null })
-    }
-    return [this.#send({ type: 'hello-ack', known }), { type: 'open' }]
-  }
-
-  #acknowledged(message: HelloAck): SessionEffect[] {
-    const effects: SessionEffect[] = []
-    for (const { stream, origin, seq } of message.known) {
-      const identity = this.#options.stream(stream)?.identity()
-      if (identity?.origin === origin && seq > identity.seq) {
-        effects.push({ type: 'rolled-back', stream, seq })
+      if (seq === undefined || local === null) continue
+      const chainHash = local.chainHash(origin, seq)
+      known.push({ stream, origin, seq, chainHash })
+      // Where we know another one for the same operation, the other side has to find out, and will.
+      if (chainHash === null && hash !== null && told === seq) {
+        learned.push({ type: 'chain', stream, chain: { origin, seq, hash } })
       }
     }
+    return [this.#send({ type: 'hello-ack', known }), { type: 'open' }, ...learned]
+  }
+
+  /** What the other side holds of our own operations must be ours: else we were set back (rule 3). */
+  #acknowledge(message: HelloAck, nowMs: number): SessionEffect[] {
+    if (this.#acknowledged) return this.close('it acknowledged our HELLO twice')
+    this.#acknowledged = true
+    const effects: SessionEffect[] = []
+    for (const { stream, origin, seq, chainHash } of message.known) {
+      const local = this.#options.stream(stream)
+      const identity = local?.identity()
+      if (local === null || identity?.origin !== origin) continue
+      const ours = seq > identity.seq ? null : local.chainHash(origin, seq)
+      const isOther = chainHash !== null && ours !== null && !ours.equals(chainHash)
+      if (seq > identity.seq || isOther) effects.push({ type: 'rolled-back', stream, seq })
+    }
+    // Batches were kept back until now: what they would have told.
+    for (const local of this.#options.streams()) effects.push(...this.#tell(local, nowMs))
     return effects
   }
 

@@ -105,11 +105,23 @@ test('rule 3: a database that was rolled back writes on as another incarnation',
   // Two holds operations of one that one does not know: they were written before a restore.
   const lost = remotePlace('lost', 1_790_000_000_000)
   two.volume.apply(
-    { origin, from: 1, to: 1, operations: [{ origin, seq: 1, rows: encodeRows([lost]) }] },
+    {
+      origin,
+      from: 1,
+      to: 1,
+      chainHash: null,
+      operations: [{ origin, seq: 1, rows: encodeRows([lost]) }],
+    },
     BY,
   )
   two.volume.apply(
-    { origin, from: 2, to: 2, operations: [{ origin, seq: 2, rows: encodeRows([lost]) }] },
+    {
+      origin,
+      from: 2,
+      to: 2,
+      chainHash: null,
+      operations: [{ origin, seq: 2, rows: encodeRows([lost]) }],
+    },
     BY,
   )
   exchange(two.volume, one.volume)
@@ -311,6 +323,7 @@ test('2.6: rows from a clock too far ahead park the sender; a little ahead moves
     origin,
     from: seq,
     to: seq,
+    chainHash: null,
     operations: [{ origin, seq, rows: encodeRows([row]) }],
   })
   expect(() => volume.apply(batch(remotePlace('x', clock.ms + 700_000), 1), BY)).toThrow(/ahead/)

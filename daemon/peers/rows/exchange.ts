@@ -21,7 +21,7 @@ const GAP_BATCHES_MAX = 16
 
 export type ExchangeVolume = Pick<
   Volume,
-  'stream' | 'exchange' | 'originals' | 'durable' | 'vector'
+  'stream' | 'exchange' | 'originals' | 'durable' | 'vector' | 'identity'
 >
 
 export interface Receiver {
@@ -76,6 +76,25 @@ async function sendPages(
   }
 }
 
+/**
+ * Behind an end: the chain hash of our own origin, which END has no place for (rule 3). Only of what is
+ * durable: of two operations that bore one number before and after a power cut, it must name the second.
+ */
+export async function tellChain(
+  volume: Pick<ExchangeVolume, 'stream' | 'identity' | 'durable'>,
+  to: Pick<Receiver, 'send'>,
+): Promise<void> {
+  const { origin, seq, chainHash } = volume.identity()
+  if (seq === 0) return
+  try {
+    await volume.durable()
+  } catch {
+    // Whoever pulled has been told that the disk fails.
+    return
+  }
+  to.send({ type: 'chain', stream: volume.stream, origin, seq, chainHash })
+}
+
 /** Answers a request for a gap with the original operations, or says that only a pull can help. Never rejects. */
 export async function serveGap(
   volume: ExchangeVolume | null,
@@ -106,7 +125,7 @@ export async function serveGap(
         from: batch.from,
         to: last,
         vector,
-        chainHash: null,
+        chainHash: last === batch.to ? batch.chainHash : null,
         operations,
       })
       from = last + 1

@@ -34,7 +34,18 @@ const INTAKE_MAX_BYTES: number = 16 * MIB
 /** Rows of one portion, in bytes: with `APPLY_ROWS_MAX` what one short transaction takes. */
 const PORTION_BYTES: number = 64 * KIB
 
-export type Replica = Pick<Volume, 'stream' | 'vector' | 'apply' | 'applyPage' | 'finish'>
+export type Replica = Pick<
+  Volume,
+  | 'stream'
+  | 'vector'
+  | 'apply'
+  | 'applyPage'
+  | 'finish'
+  | 'chainHash'
+  | 'learnChain'
+  | 'renounce'
+  | 'reissue'
+>
 
 export type Arrival =
   | {
@@ -241,7 +252,8 @@ export class Intake {
     const operations = batch.operations.slice(0, count)
     const rest = batch.operations.slice(count)
     const to = rest.length === 0 ? batch.to : batch.from + count - 1
-    const portion = { ...batch, to, operations }
+    const chainHash = rest.length === 0 ? batch.chainHash : null
+    const portion = { ...batch, to, chainHash, operations }
     const { applied, outcome } =
       basis === 'covered'
         ? this.#replica.apply(portion, this.#by)
@@ -315,8 +327,13 @@ function portionOf(operations: readonly EncodedOperation[]): number {
 /** What a message of a peer's brings. */
 export function arrivalOf(from: NodeId, message: Batch | Rows | End): Arrival {
   if (message.type === 'batch') {
-    const { origin, from: first, to, operations, vector } = message
-    return { type: 'batch', from, batch: { origin, from: first, to, operations }, vector }
+    const { origin, from: first, to, chainHash, operations, vector } = message
+    return {
+      type: 'batch',
+      from,
+      batch: { origin, from: first, to, chainHash, operations },
+      vector,
+    }
   }
   const { pull, operations } = message
   if (message.type === 'rows') return { type: 'page', from, pull, operations }

@@ -19,7 +19,10 @@ const ENTRIES_PER_READ = 256
 /** A disk that fails its sync is asked again after this. */
 const AGAIN_MS = 1_000
 
-export type PushVolume = Pick<Volume, 'changes' | 'lastLseq' | 'durable' | 'identity' | 'vector'>
+export type PushVolume = Pick<
+  Volume,
+  'changes' | 'lastLseq' | 'durable' | 'identity' | 'vector' | 'chainHash'
+>
 
 export interface PusherOptions {
   readonly volume: PushVolume
@@ -99,7 +102,8 @@ export class Pusher {
       const from = operations[0]?.seq ?? 0
       const to = from + operations.length - 1
       // What others may rest on ends with this batch: later operations may not be on disk yet.
-      push({ origin, from, to, operations }, new Map(vector).set(origin, to))
+      const chainHash = volume.chainHash(origin, to)
+      push({ origin, from, to, chainHash, operations }, new Map(vector).set(origin, to))
     }
   }
 }

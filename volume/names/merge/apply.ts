@@ -11,13 +11,13 @@ import { APPLY_ROWS_MAX, CLOCK_AHEAD_MAX_MS } from '../../../protocol/limits.ts'
 import { decodeRows } from '../../../protocol/row-codec.ts'
 import type { Row, Vector } from '../../../protocol/rows.ts'
 import { hlcOfMs } from '../../../protocol/stamps.ts'
+import { confirm, renounce, renouncedOrigins } from '../../rollback.ts'
 import type { Transaction } from '../../transaction.ts'
 import type { Applied, EncodedOperation, OperationBatch } from '../../volume.ts'
 import type { Writer } from '../../writer.ts'
 import { included } from '../sharing/log.ts'
 import { mergeRow } from './merge-row.ts'
 import type { Names } from '../tables/names.ts'
-import { newIncarnation } from '../tables/identity.ts'
 import { settleView } from '../view/view.ts'
 
 interface Incoming {
@@ -35,11 +35,12 @@ export interface Applier {
 
 /** Live push of one origin (A1): the vector advances if nothing before the batch is missing. */
 export function applyBatch(applier: Applier, batch: OperationBatch): Applied {
+  const { names } = applier
   checkSeqs(batch)
-  const incoming = decode(applier.names, batch.operations)
+  const incoming = decode(names, batch.operations)
   yieldOwnOrigin(applier, batch.origin, batch.to)
-  const alias = applier.names.origins.find(batch.origin)
-  const known = alias === null ? 0 : included(applier.names, alias)
+  const alias = names.origins.find(batch.origin)
+  const known = alias === null ? 0 : included(names, alias)
   if (batch.to <= known) return { applied: 0, outcome: 'known' }
   const isGapless = known >= batch.from - 1
   let applied = 0
@@ -48,6 +49,9 @@ export function applyBatch(applier: Applier, batch: OperationBatch): Applied {
       const news = mergeOperations(transaction, chunk, true)
       const last = chunk.at(-1)
       if (isGapless && last !== undefined) include(transaction, batch.origin, last.seq)
+      if (isGapless && last?.seq === batch.to && batch.chainHash !== null) {
+        names.origins.keepChain(names.origins.alias(batch.origin), batch.to, batch.chainHash)
+      }
       return news
     })
   }
@@ -74,7 +78,8 @@ export function finishExchange(
   const { names } = applier
   const incoming = decode(names, operations)
   const own = names.origins.id(ownAlias(names))
-  yieldOwnOrigin(applier, own, theirs.get(own) ?? 0)
+  // Asked for with a vector that claimed what was lost, so the end claims too much as well.
+  if (yieldOwnOrigin(applier, own, theirs.get(own) ?? 0)) return applyPage(applier, operations)
   return applier.writer.transaction(applier.source, (transaction) => {
     const applied = mergeOperations(transaction, incoming, false)
     let advanced = false
@@ -120,11 +125,19 @@ function decode(names: Names, operations: readonly EncodedOperation[]): Incoming
 /**
  * Somebody holds operations of ours that we do not know: this database was rolled back, or copied. What we
  * write from now on is another incarnation's, and the lost operations come back like anybody else's (D2, D6).
+ * @returns whether that was so
  */
-function yieldOwnOrigin({ names, writer, source }: Applier, origin: OriginId, seq: number): void {
+function yieldOwnOrigin(
+  { names, writer, source }: Applier,
+  origin: OriginId,
+  seq: number,
+): boolean {
   const alias = names.origins.find(origin)
-  if (alias === null || alias !== ownAlias(names) || seq <= included(names, alias)) return
-  writer.transaction(source, (transaction) => newIncarnation(transaction))
+  if (alias === null || alias !== ownAlias(names) || seq <= included(names, alias)) return false
+  writer.transaction(source, (transaction) => {
+    renounce(transaction, seq)
+  })
+  return true
 }
 
 function* chunksOf(incoming: readonly Incoming[]): Generator<Incoming[]> {
@@ -149,10 +162,12 @@ function mergeOperations(
   whole: boolean,
 ): number {
   const { names } = transaction
+  const renounced = renouncedOrigins(names)
   let applied = 0
   for (const operation of operations) {
     const alias = names.origins.alias(operation.origin)
     if (operation.seq <= includedNow(transaction, alias)) continue
+    if (renounced.has(alias)) for (const row of operation.rows) confirm(names, alias, row)
     transaction.enter(alias, operation.seq)
     if (mergeOperation(transaction, operation, whole)) applied += 1
   }

@@ -69,7 +69,7 @@ export function readOriginals(
   const operations: EncodedOperation[] = []
   let bytes = 0
   let next = from
-  if (alias === null) return { origin, from, to: from - 1, operations }
+  if (alias === null) return { origin, from, to: from - 1, chainHash: null, operations }
   while (bytes < maxBytes) {
     const rows = names.db.all<{ seq: number; rows: Uint8Array }>(
       ORIGINALS,
@@ -87,7 +87,25 @@ export function readOriginals(
     if (next - before < ORIGINALS_PAGE) break
   }
   if (operations.length === 0 && from <= included(names, alias)) return null
-  return { origin, from, to: next - 1, operations }
+  return { origin, from, to: next - 1, chainHash: readChain(names, alias, next - 1), operations }
+}
+
+/**
+ * The chain hash after operation `seq` of an origin: our own incarnation's as far back as the log reaches,
+ * another's where its owner told it for just this operation; null where it is not known.
+ */
+export function readChain(names: Names, alias: number, seq: number): Buffer | null {
+  const self = names.db.get<{ origin: number; seq: number; chain: Uint8Array }>(
+    'SELECT origin, seq, chain FROM self',
+  )
+  if (self?.origin !== alias) return names.origins.chain(alias, seq)
+  if (self.seq === seq) return bufferOf(self.chain)
+  const row = names.db.get<{ chain: Uint8Array }>(
+    'SELECT chain FROM log WHERE origin = ? AND seq = ? AND whole = 1',
+    alias,
+    seq,
+  )
+  return row === undefined ? null : bufferOf(row.chain)
 }
 
 /** Up to which seq an origin's operations are included, our own incarnation's as well. */

@@ -6,7 +6,7 @@
 import { bytesOfRaw, newIno } from '../../../protocol/ids.ts'
 import { BATCH_TARGET_BYTES } from '../../../protocol/limits.ts'
 import { encodeRows } from '../../../protocol/row-codec.ts'
-import type { Row, Vector } from '../../../protocol/rows.ts'
+import type { AttributeRow, Row, Vector } from '../../../protocol/rows.ts'
 import { vectorCovers } from '../../../protocol/vector.ts'
 import type { EncodedOperation } from '../../volume.ts'
 import { bufferOf } from '../tables/database.ts'
@@ -107,7 +107,7 @@ function versionSection(names: Names): Section {
   }
 }
 
-interface AttributeColumns {
+export interface AttributeColumns {
   readonly ino: number
   readonly mode: number | null
   readonly uid: number | null
@@ -123,7 +123,8 @@ interface AttributeColumns {
   readonly seq: number
 }
 
-const attributeRow = (names: Names, row: AttributeColumns): Row => ({
+/** The replicated row as it stands in the table. */
+export const attributeRowOf = (names: Names, row: AttributeColumns): AttributeRow => ({
   type: 'attribute',
   hlc: row.hlc,
   inode: uidOfId(names, newIno(row.ino)),
@@ -146,7 +147,7 @@ function attributeSection(names: Names): Section {
       after,
     )
     after = rows.at(-1)?.ino ?? after
-    return rows.map((row) => ({ ...stampOf(row), row: attributeRow(names, row) }))
+    return rows.map((row) => ({ ...stampOf(row), row: attributeRowOf(names, row) }))
   }
 }
 

@@ -9,6 +9,7 @@ import { compareStamps } from '../../../protocol/stamps.ts'
 import type { Hlc, Stamp } from '../../../protocol/stamps.ts'
 import { ShoalError } from '../../../protocol/errors.ts'
 import type { Vector } from '../../../protocol/rows.ts'
+import { bufferOf } from './database.ts'
 import type { Database } from './database.ts'
 
 export class Origins {
@@ -73,6 +74,30 @@ export class Origins {
   /** Raises the vector of an origin; never lowers it. */
   include(alias: number, seq: number): void {
     this.#db.run('UPDATE origin SET vector = max(vector, ?) WHERE alias = ?', seq, alias)
+  }
+
+  /**
+   * The chain hash of an origin after exactly this operation, as its owner told; null where it told none.
+   * Our own incarnation's is in the log.
+   */
+  chain(alias: number, seq: number): Buffer | null {
+    const row = this.#db.get<{ chain: Uint8Array | null }>(
+      'SELECT chain FROM origin WHERE alias = ? AND chain_seq = ?',
+      alias,
+      seq,
+    )
+    return row === undefined || row.chain === null ? null : bufferOf(row.chain)
+  }
+
+  /** Keeps what an owner told of its chain; of several the newest, which is what it will be asked for. */
+  keepChain(alias: number, seq: number, chain: Uint8Array): void {
+    this.#db.run(
+      'UPDATE origin SET chain = ?, chain_seq = ? WHERE alias = ? AND vector <= ?',
+      chain,
+      seq,
+      alias,
+      seq,
+    )
   }
 
   /** The vector as the table has it; our own origin's entry is `self.seq`, which the caller adds. */

@@ -4,7 +4,7 @@
  * Three kinds: *replicated* rows (`node`, `version`, `attribute`, `extended`, `config`, `opaque`: what
  * travels, with the origin and seq that wrote it), *derived* columns and tables (`view_*`, counters, heads,
  * `anomaly`: a pure function of the replicated rows, rebuildable), and *local* ones (`self`, `origin`,
- * `log`, `staging`, `unsynced`, `want`, `request`: this machine's business).
+ * `renounced`, `doubtful`, `log`, `staging`, `unsynced`, `want`, `request`: this machine's business).
  *
  * A node without a place row of its own (a link or version came before it, or something names it as a
  * parent) is a placeholder with hlc 0. Parents, previous parents and groups are local row numbers.
@@ -36,7 +36,13 @@ CREATE TABLE self(
   seq INT NOT NULL, hlc INT NOT NULL, lseq INT NOT NULL, chain BLOB NOT NULL, last_node INT NOT NULL,
   log_bytes INT NOT NULL, anomalies INT NOT NULL, sentinel TEXT NOT NULL);
 CREATE TABLE origin(
-  alias INTEGER PRIMARY KEY, id16 BLOB NOT NULL UNIQUE, vector INT NOT NULL DEFAULT 0);
+  alias INTEGER PRIMARY KEY, id16 BLOB NOT NULL UNIQUE, vector INT NOT NULL DEFAULT 0,
+  chain BLOB, chain_seq INT NOT NULL DEFAULT 0);
+CREATE TABLE renounced(origin INTEGER PRIMARY KEY, seq INT NOT NULL);
+CREATE TABLE doubtful(
+  origin INT NOT NULL, kind INT NOT NULL, id INT NOT NULL, key BLOB NOT NULL, hlc INT NOT NULL,
+  seq INT NOT NULL, PRIMARY KEY (origin, kind, id, key, hlc)) WITHOUT ROWID;
+CREATE INDEX doubtful_operation ON doubtful(origin, seq);
 
 CREATE TABLE node(
   id INTEGER PRIMARY KEY, uid16 BLOB NOT NULL UNIQUE, ino INT NOT NULL, kind INT NOT NULL,
@@ -73,7 +79,7 @@ CREATE INDEX anomaly_slot ON anomaly(parent, name);
 
 CREATE TABLE log(
   lseq INTEGER PRIMARY KEY, origin INT NOT NULL, seq INT NOT NULL, whole INT NOT NULL, source INT NOT NULL,
-  hlc INT NOT NULL, position INT NOT NULL, rows BLOB NOT NULL, changes TEXT NOT NULL);
+  hlc INT NOT NULL, position INT NOT NULL, rows BLOB NOT NULL, changes TEXT NOT NULL, chain BLOB);
 CREATE UNIQUE INDEX log_original ON log(origin, seq) WHERE whole = 1;
 CREATE TABLE staging(
   ino INT NOT NULL, id INT NOT NULL, path TEXT NOT NULL, closed INT NOT NULL, base_hlc INT, base_origin INT,
