@@ -37,7 +37,10 @@ export interface RunResult {
   readonly failures: readonly ShoalError[]
 }
 
-/** Runs all transfers; one that fails does not stop the others, an interruption stops all. */
+/**
+ * Runs all transfers. One that fails does not stop the others; an interruption stops all, and so does a daemon
+ * that is gone: each of the others would wait for it as long again.
+ */
 export async function runTransfers(
   transfers: readonly Transfer[],
   options: RunOptions,
@@ -52,7 +55,7 @@ export async function runTransfers(
   const queue = transfers.values()
   const work = async (): Promise<void> => {
     for (const transfer of queue) {
-      if (options.signal.aborted) return
+      if (options.signal.aborted || failures.some(({ code }) => code === 'no-daemon')) return
       progress.start(nameOf(transfer.source))
       try {
         await runTransfer(transfer, options, progress)

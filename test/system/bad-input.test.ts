@@ -2,14 +2,15 @@
  * Bad input at every door: a clear message or a closed connection, nothing changed, the daemon goes on.
  */
 import { randomBytes } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { realEnvironment } from '../../cli/environment.ts'
 import { loadIdentity } from '../../daemon/peers/identity.ts'
-import { TestMachine, runProgram } from '../support/daemon.ts'
+import { TestMachine, pause, runProgram } from '../support/daemon.ts'
+import { whyNoMounts } from '../support/mounts.ts'
 import { BUCKET, Cluster, codeOf, plain } from './cluster.ts'
 
 const cluster = new Cluster()
@@ -158,6 +159,72 @@ describe('commands', () => {
       await d.cleanUp()
     }
   }, 120_000)
+
+  test('invites: expired, and for a machine with a bucket of the same name', async () => {
+    const c = new TestMachine('c')
+    try {
+      await c.up()
+      const expired = (await cluster.a.shoal('invite', '--expires', '1')).trim()
+      await c.shoal('create', BUCKET)
+      const valid = (await cluster.a.shoal('invite')).trim()
+      const clash = await c.run(['join', valid], { timeoutMs: 30_000 })
+      expect([clash.status, clash.stderr]).toEqual([4, expect.stringContaining(BUCKET)])
+      await c.shoal('destroy', BUCKET, '--yes')
+      await pause(1200)
+      const late = await c.run(['join', expired], { timeoutMs: 30_000 })
+      expect([late.status, late.stderr]).toEqual([4, expect.stringContaining('shoal invite')])
+      expect(await c.shoal('buckets', '--json')).toBe('[]\n')
+      await c.shoal('join', valid)
+      expect(await c.shoal('buckets')).toContain(BUCKET)
+    } finally {
+      await c.cleanUp()
+    }
+  }, 120_000)
+
+  test('a home that cannot be one', async () => {
+    const file = join(cluster.a.folder, 'file')
+    writeFileSync(file, '')
+    const deep = join(cluster.a.folder, 'x'.repeat(120))
+    for (const home of [join(file, 'home'), deep]) {
+      const { status, stderr } = await runProgram(['up', '--home', home], { timeoutMs: 20_000 })
+      expect([home, status]).toEqual([home, expect.toBeOneOf([1, 2])])
+      expect(stderr).toMatch(/^shoal: .+/)
+    }
+    const home = cluster.a.makeFolder('settings')
+    for (const [text, why] of [
+      ['htp = "a"', 'htp'],
+      ['x = = 3', 'TOML'],
+      ['http = "nowhere"', 'nowhere'],
+    ] as const) {
+      writeFileSync(join(home, 'shoal.toml'), text)
+      const { status, stderr } = await runProgram(['up', '--home', home], { timeoutMs: 20_000 })
+      expect([text, status, stderr]).toEqual([text, 2, expect.stringContaining(why)])
+    }
+  })
+
+  test.skipIf(whyNoMounts() !== null)('mounts where nothing can be mounted', async () => {
+    const folder = cluster.a.makeFolder('mounted')
+    const file = join(cluster.a.folder, 'no-folder')
+    writeFileSync(file, '')
+    await cluster.a.shoal('mount', BUCKET, folder)
+    try {
+      for (const [words, status] of [
+        [[BUCKET, join(cluster.a.folder, 'none')], 3],
+        [[BUCKET, join(folder, 'inside')], 4],
+        [[BUCKET, file], 1],
+        [[BUCKET, folder], 4],
+        [[`${BUCKET}:none`, cluster.a.makeFolder('empty'), '-o', 'ro'], 3],
+        [[BUCKET, cluster.a.makeFolder('empty'), '-o', 'bogus'], 2],
+      ] as const) {
+        expect([words, (await refused('mount', ...words)).status]).toEqual([words, status])
+      }
+      const { status, message } = await refused('destroy', BUCKET, '--yes')
+      expect([status, message]).toEqual([4, expect.stringContaining(folder)])
+    } finally {
+      await cluster.a.shoal('unmount', folder)
+    }
+    expect((await refused('unmount', folder)).status).toBe(3)
+  })
 
   test('help and version need no daemon', async () => {
     for (const words of [['--help'], ['version'], ['help', 'create']]) {

@@ -1,8 +1,8 @@
 /** Daemons that are away, killed and started again: nothing acknowledged is lost, both sides agree. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Storage } from '../../sdk/index.ts'
 import { TestMachine, eventually, pause } from '../support/daemon.ts'
@@ -92,6 +92,39 @@ test('kill -9 in the middle of PUTs: what was acknowledged is there, and whole',
   }
   await converge()
   for (const [key, bytes] of acknowledged) await arrives(onB, key, bytes)
+}, 120_000)
+
+test('kill -9 in the middle of shoal cp -r: nothing half, and again it is all there', async () => {
+  const source = join(cluster.a.folder, 'tree')
+  const bytesByKey = new Map<string, Buffer>()
+  for (let at = 0; at < 800; at += 1) {
+    const name = `part-${at % 7}/file-${at}`
+    mkdirSync(dirname(join(source, name)), { recursive: true })
+    bytesByKey.set(`copied/${name}`, randomBytes(at % 40 === 0 ? 300_000 : 900))
+    writeFileSync(join(source, name), bytesByKey.get(`copied/${name}`) ?? '')
+  }
+  const words = ['cp', '-r', '--json', source, `${BUCKET}:copied/`]
+  const copying = cluster.a.run(words)
+  await eventually('the copy has begun', async () => (await listing(onA)).length > 50)
+  await cluster.a.kill()
+  const first = await copying
+  expect([first.status, first.stderr]).toEqual([1, expect.stringContaining('not copied')])
+  const copied = Number(/"copied":(\d+)/.exec(first.stdout)?.[1])
+  expect(copied).toBeGreaterThan(0)
+  await cluster.upAgain(cluster.a)
+  await reconnect()
+  let there = 0
+  for await (const { key } of onA.list('copied/')) {
+    expect([
+      key,
+      (await onA.get(key))?.body.equals(bytesByKey.get(key) ?? Buffer.alloc(1)),
+    ]).toEqual([key, true])
+    there += 1
+  }
+  expect(there).toBeGreaterThanOrEqual(copied)
+  expect((await cluster.a.run(words)).status).toBe(0)
+  await converge()
+  for (const [key, bytes] of bytesByKey) await arrives(onB, key, bytes)
 }, 120_000)
 
 test('kill -9 in the middle of a join: it can be repeated, with the same token', async () => {

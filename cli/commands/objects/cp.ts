@@ -57,10 +57,12 @@ export async function copy(input: CommandInput, context: CommandContext): Promis
   const [first] = failures
   if (first !== undefined && transfers.length === 1) throw first
   for (const failure of failures) output.note(`shoal: ${failure.message}`)
+  if (typeof first?.next === 'string') output.note(first.next)
+  const failed = transfers.length - done.length
   if (input.has('json')) {
-    output.json({ copied: done.length, failed: failures.length, skipped: skipped.length })
+    output.json({ copied: done.length, failed, skipped: skipped.length })
   }
-  const failed = failures.length + skipped.length
-  if (failed > 0) output.note(`shoal: ${failed} of ${transfers.length + skipped.length} not copied`)
-  return { done, status: failed > 0 ? EXIT.failed : undefined }
+  const left = failed + skipped.length
+  if (left > 0) output.note(`shoal: ${left} of ${transfers.length + skipped.length} not copied`)
+  return { done, status: left > 0 ? EXIT.failed : undefined }
 }
