@@ -102,7 +102,7 @@ export class OpenVolume implements api.Volume {
     return bodyOf(this.#names, version)
   }
 
-  resolve(key: ObjectKey): api.Attributes | null {
+  resolve(key: ObjectKey): api.Version | null {
     return resolve(this.#names, key)
   }
 

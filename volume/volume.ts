@@ -279,8 +279,8 @@ export interface Volume {
   /** The winning version of a file or symlink; null where none is published yet. */
   head(ino: Ino): Version | null
   body(version: Version): Body
-  /** What a key names over HTTP: a file (never a directory or symlink), null where there is none. */
-  resolve(key: ObjectKey): Attributes | null
+  /** What a key names over HTTP: a file's winning version (never a directory or symlink), null where there is none. */
+  resolve(key: ObjectKey): Version | null
   /** The first live name's whole key; null when it has none. `after` a rename it is the new one. */
   keyOf(ino: Ino): ObjectKey | null
   list(query: ListQuery): ListPage

@@ -17,7 +17,6 @@ import type { Caller, Volume } from '../../volume/volume.ts'
 export type HttpVolume = Pick<
   Volume,
   | 'resolve'
-  | 'head'
   | 'body'
   | 'list'
   | 'put'

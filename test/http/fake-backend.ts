@@ -36,7 +36,6 @@ import { hlcOfMs, timeOfHlc } from '../../protocol/stamps.ts'
 import type { ContentStore } from '../../volume/contents/content.ts'
 import { openContentStore } from '../../volume/contents/store.ts'
 import type {
-  Attributes,
   Condition,
   ExtendedChange,
   ListItem,
@@ -60,41 +59,14 @@ export class FakeVolume implements HttpVolume {
   readonly missing: Set<string> = new Set()
   settledPrefixes: string[] = []
   #count = 1
-  #keyByIno = new Map<Ino, string>()
 
   constructor(contents: ContentStore, environment: Environment) {
     this.#contents = contents
     this.#environment = environment
   }
 
-  resolve(key: ObjectKey): Attributes | null {
-    const version = this.versions.get(key)
-    if (version === undefined) return null
-    const origin = version.stamp
-    return {
-      ino: version.ino,
-      kind: 'file',
-      mode: null,
-      uid: null,
-      gid: null,
-      rdev: 0,
-      size: version.size,
-      links: 1,
-      entries: 0,
-      head: origin,
-      hash: version.hash,
-      mtime: version.mtime,
-      ctime: version.mtime,
-      atime: version.mtime,
-      birth: version.mtime,
-      parent: newIno(1),
-      staging: null,
-    }
-  }
-
-  head(ino: Ino): Version | null {
-    const key = this.#keyByIno.get(ino)
-    return key === undefined ? null : (this.versions.get(key) ?? null)
+  resolve(key: ObjectKey): Version | null {
+    return this.versions.get(key) ?? null
   }
 
   body(version: Version): ReturnType<HttpVolume['body']> {
@@ -140,7 +112,6 @@ export class FakeVolume implements HttpVolume {
         etag: object.etag ?? `${object.content.hash.slice(0, 32)}-1`,
       }
       this.versions.set(key, version)
-      this.#keyByIno.set(ino, key)
       return { ino, version, created: before === undefined }
     })
   }

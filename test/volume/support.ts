@@ -151,8 +151,7 @@ export function write(
 
 /** Bytes of a file by key, null where there is none. */
 export function read({ volume, contents }: Opened, path: string): string | null {
-  const found = volume.resolve(key(path))
-  const head = found === null ? null : volume.head(found.ino)
+  const head = volume.resolve(key(path))
   if (head === null) return null
   const body = volume.body(head)
   if (body.where === 'inline') return body.bytes.toString()

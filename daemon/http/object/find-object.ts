@@ -23,15 +23,9 @@ export const settle = (bucket: HttpBucket, prefix: string): Promise<void> =>
 /** @throws S3Error `NoSuchKey` where there is no file of that name, or a directory or symlink */
 export async function findObject(bucket: HttpBucket, key: ObjectKey): Promise<Version> {
   await settle(bucket, key)
-  const version = headVersion(bucket, key)
+  const version = bucket.volume.resolve(key)
   if (version === null) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
   return version
-}
-
-/** The version that a key shows now, null where there is none. */
-export function headVersion(bucket: HttpBucket, key: ObjectKey): Version | null {
-  const attributes = bucket.volume.resolve(key)
-  return attributes === null ? null : bucket.volume.head(attributes.ino)
 }
 
 /** Types found by first bytes, of contents without a type and an extension. Contents never change. */

@@ -8,7 +8,6 @@ import { S3Error } from '../errors.ts'
 import type { Exchange, ObjectTarget } from '../exchange.ts'
 import { applyObjectAcl } from './access.ts'
 import { writeMayProceed } from '../object/conditions.ts'
-import { headVersion } from '../object/find-object.ts'
 
 export interface ObjectWrite {
   readonly content: SealedContent
@@ -52,7 +51,7 @@ export async function writeObject(
  */
 export function checkCondition(condition: Condition | null, { bucket, key }: ObjectTarget): void {
   if (condition === null) return
-  const current = headVersion(bucket, key)
+  const current = bucket.volume.resolve(key)
   if (current === null && condition.ifMatch !== undefined) {
     throw new S3Error('NoSuchKey', 'The specified key does not exist.')
   }

@@ -147,8 +147,7 @@ export class RealNode {
 
   /** The bytes of a key, null where its name or its bytes are not here. */
   get(volume: Volume, key: string): Buffer | null {
-    const found = volume.resolve(parseObjectKey(bytesOfText(key)))
-    const version = found === null ? null : volume.head(found.ino)
+    const version = volume.resolve(parseObjectKey(bytesOfText(key)))
     if (version === null) return null
     const body = volume.body(version)
     if (body.where === 'inline') return body.bytes

@@ -5,7 +5,8 @@
 import { bytesOfRaw, parseObjectKey } from '../../../protocol/ids.ts'
 import { newIno } from '../../../protocol/ids.ts'
 import type { Ino, ObjectKey } from '../../../protocol/ids.ts'
-import type { Attributes, Slot } from '../../volume.ts'
+import type { Attributes, Slot, Version } from '../../volume.ts'
+import { readHeadAt } from '../merge/heads.ts'
 import { readAttributes, readAttributesAt, readNamed } from './attributes.ts'
 import type { Names } from '../tables/names.ts'
 import { nodeById, nodesOfInode, representativeOf, ROOT, shownName } from '../tables/nodes.ts'
@@ -42,14 +43,13 @@ export function findDirectory(names: Names, components: readonly string[]): numb
   return directory
 }
 
-/** What a key names over HTTP: a file with a version. */
-export function resolve(names: Names, key: ObjectKey): Attributes | null {
+/** What a key names over HTTP: a file with a version. Every GET asks this, so it is one statement for the file. */
+export function resolve(names: Names, key: ObjectKey): Version | null {
   const components = key.split('/')
   const last = components.pop() ?? ''
   const directory = findDirectory(names, components)
   if (directory === null) return null
-  const found = readAttributesAt(names, directory, last)
-  return found === null || found.kind !== 'file' || found.head === null ? null : found
+  return readHeadAt(names, directory, last)
 }
 
 /** The whole key of an inode's first live name; a directory's ends in `/`. Null for the root and for what is not shown. */

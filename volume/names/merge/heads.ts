@@ -1,11 +1,11 @@
 /** Versions of an inode: the standing ones (heads), the head that is shown, and one by its dot. */
-import { hashAt, newIno } from '../../../protocol/ids.ts'
+import { hashAt, newIno, rawOfBytes } from '../../../protocol/ids.ts'
 import type { Ino } from '../../../protocol/ids.ts'
 import type { VersionFacts } from '../../../protocol/merge.ts'
 import type { VersionRow } from '../../../protocol/rows.ts'
 import type { Stamp } from '../../../protocol/stamps.ts'
 import type { Version } from '../../volume.ts'
-import { contextOfBlob, mapOfText, stampsOfBlob } from '../tables/columns.ts'
+import { contextOfBlob, FILE, mapOfText, stampsOfBlob } from '../tables/columns.ts'
 import { bufferOf } from '../tables/database.ts'
 import type { Names } from '../tables/names.ts'
 import { uidOfId } from '../tables/nodes.ts'
@@ -28,11 +28,11 @@ interface FactsColumns {
   readonly exceptions: Uint8Array
 }
 
-export interface VersionColumns extends FactsColumns {
+/** What a version says to those who look at it. */
+interface ShownColumns {
   readonly ino: number
-  readonly seq: number
-  /** One of `RANK_SHOWN`, `RANK_CONFLICT`, `RANK_SUPERSEDED`. */
-  readonly rank: number
+  readonly hlc: number
+  readonly origin: number
   readonly size: number
   readonly format: number
   readonly hash: Uint8Array
@@ -43,6 +43,12 @@ export interface VersionColumns extends FactsColumns {
   readonly metadata: string | null
   readonly checksums: string | null
   readonly inline: Uint8Array | null
+}
+
+export interface VersionColumns extends FactsColumns, ShownColumns {
+  readonly seq: number
+  /** One of `RANK_SHOWN`, `RANK_CONFLICT`, `RANK_SUPERSEDED`. */
+  readonly rank: number
 }
 
 export const VERSION_COLUMNS = `v.ino, v.hlc, v.origin, v.seq, v.rank, v.size, v.format, v.hash,
@@ -113,7 +119,19 @@ export function readHead(names: Names, ino: Ino | number): Version | null {
   return row === undefined ? null : versionOf(names, row)
 }
 
-export const versionOf = (names: Names, row: VersionColumns): Version => ({
+const HEAD_AT = `SELECT v.ino, v.hlc, v.origin, v.size, v.format, v.hash, v.mtime, v.mtime_ns, v.etag,
+  v.headers, v.metadata, v.checksums, v.inline
+  FROM node n JOIN node i ON i.id = n.ino
+  JOIN version v ON v.ino = i.id AND v.hlc = i.head_hlc AND v.origin = i.head_origin
+  WHERE n.view_parent = ? AND n.view_key = ? AND i.kind = ?`
+
+/** The version that a file shows, by its view key in a directory. */
+export function readHeadAt(names: Names, directory: number, key: string): Version | null {
+  const row = names.db.get<ShownColumns>(HEAD_AT, directory, rawOfBytes(key), FILE)
+  return row === undefined ? null : versionOf(names, row)
+}
+
+export const versionOf = (names: Names, row: ShownColumns): Version => ({
   ino: newIno(row.ino),
   stamp: names.origins.stamp(row.hlc, row.origin),
   hash: hashAt(bufferOf(row.hash), 0),

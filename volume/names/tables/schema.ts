@@ -84,6 +84,7 @@ CREATE UNIQUE INDEX log_original ON log(origin, seq) WHERE whole = 1;
 CREATE TABLE staging(
   ino INT NOT NULL, id INT NOT NULL, path TEXT NOT NULL, closed INT NOT NULL, base_hlc INT, base_origin INT,
   context BLOB NOT NULL, exceptions BLOB NOT NULL, PRIMARY KEY (ino, id)) WITHOUT ROWID;
+CREATE INDEX staging_closed ON staging(ino) WHERE closed = 1;
 CREATE TABLE unsynced(hash BLOB PRIMARY KEY, size INT NOT NULL, format INT NOT NULL) WITHOUT ROWID;
 CREATE TABLE want(hash BLOB PRIMARY KEY, size INT NOT NULL, format INT NOT NULL, lseq INT NOT NULL) WITHOUT ROWID;
 CREATE TABLE request(id TEXT PRIMARY KEY, ino INT NOT NULL, hlc INT NOT NULL, origin INT NOT NULL,
