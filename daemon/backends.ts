@@ -92,7 +92,7 @@ export function newPeersBackend(parts: Parts, folder: string): PeersBackend {
     onBuckets: (changed) => stores.onBuckets(changed),
     committed: (stream) => {
       const volume = stores.volume(stream)
-      if (volume !== null) void doorbell.committed(stream, volume.lastLseq())
+      if (volume !== null) doorbell.rung(stream, volume.lastLseq())
     },
     log: ({ level, message, peer, cause }) => {
       if (level === 'debug') return

@@ -3,8 +3,9 @@
  * lseq N now". Who hears it reads the log from its own cursor, so a bell carries nothing and a lost one
  * costs a tick, never a change.
  *
- * What came over HTTP or the command line returns once the mounts have told the kernel (`told`), or after
- * 100 ms: "visible when the call returns" must hold for `ls` in a mount too.
+ * What came over HTTP or the command line returns once the mounts have told the kernel (`told`): "visible when
+ * the call returns" must hold for `ls` in a mount too. For a mount that does not say so within 100 ms it is
+ * made so (`late`, rule 26).
  */
 import type { Environment } from '../protocol/environment.ts'
 import type { Lseq, StreamId } from '../protocol/ids.ts'
@@ -19,6 +20,8 @@ export interface Listener {
   readonly stream: StreamId
   /** Must not throw. */
   ring(lseq: Lseq): void
+  /** It was rung, somebody waits, and it has not said in time that it told the kernel. Must not throw. */
+  late(): void
 }
 
 export interface DoorbellOptions {
@@ -33,12 +36,16 @@ export interface DoorbellOptions {
 
 interface Waiter {
   readonly lseq: Lseq
+  /** When it was rung for (monotonic ms). */
+  readonly sinceMs: number
   readonly resolve: () => void
 }
 
 interface Listening {
   readonly listener: Listener
   told: Lseq | -1
+  /** When it was made so for a late one last (monotonic ms): that did for everything committed before. */
+  madeSoMs: number
   /** At most one for each writer that is within its 100 ms. */
   readonly waiters: Set<Waiter>
 }
@@ -61,7 +68,12 @@ export class Doorbell {
     rung(lseq: Lseq): void
     detach(): void
   } {
-    const listening: Listening = { listener, told: -1, waiters: new Set() }
+    const listening: Listening = {
+      listener,
+      told: -1,
+      madeSoMs: -Infinity,
+      waiters: new Set(),
+    }
     this.#listenings.add(listening)
     return {
       told: (lseq) => {
@@ -78,7 +90,12 @@ export class Doorbell {
     }
   }
 
-  /** Rings for a commit of the daemon's own; resolves once every mount has been told, or after 100 ms. */
+  /** Rings for a commit that nobody waits for: rows of peers. */
+  rung(stream: StreamId, lseq: Lseq): void {
+    this.#ring(stream, lseq, null)
+  }
+
+  /** Rings for a commit of the daemon's own; resolves once every mount has been told, after 100 ms at most. */
   async committed(stream: StreamId, lseq: Lseq): Promise<void> {
     this.#ring(stream, lseq, null)
     const waits: Promise<void>[] = []
@@ -108,16 +125,24 @@ export class Doorbell {
   }
 
   #untilTold(listening: Listening, lseq: Lseq): Promise<void> {
+    const { environment } = this.#options
     return new Promise((resolve) => {
       const waiter: Waiter = {
         lseq,
+        sinceMs: environment.monotonicMs(),
         resolve: () => {
           cancel()
           listening.waiters.delete(waiter)
           resolve()
         },
       }
-      const cancel = this.#options.environment.after(TOLD_WITHIN_MS, waiter.resolve)
+      const cancel = environment.after(TOLD_WITHIN_MS, () => {
+        if (listening.madeSoMs <= waiter.sinceMs) {
+          listening.madeSoMs = environment.monotonicMs()
+          listening.listener.late()
+        }
+        waiter.resolve()
+      })
       listening.waiters.add(waiter)
     })
   }

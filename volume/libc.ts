@@ -5,6 +5,7 @@
  * `errno` (negative), as `node:fs` does; those on a hot path return `-errno` instead and say so, because
  * an exception costs more than the call. 64-bit Linux only: structures are laid out for LP64.
  */
+import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import koffi from 'koffi'
 
@@ -33,6 +34,8 @@ const c = {
   copyFileRange: libc.func('int64_t copy_file_range(int, void*, int, void*, size_t, unsigned int)'),
   socketpair: libc.func('int socketpair(int, int, int, void*)'),
   recvmsg: libc.func('int64_t recvmsg(int, void*, int)'),
+  // for calls that not every libc has a function for; all arguments are whole numbers
+  syscall: libc.func('long syscall(long, long, long, long)'),
 }
 
 const CODE_BY_ERRNO: ReadonlyMap<number, string> = new Map(
@@ -203,6 +206,23 @@ export function receiveDescriptor(socket: number): number | null {
   const received = Number(header.readBigUInt64LE(40)) >= 20
   if (!received || control.readInt32LE(8) !== 1 || control.readInt32LE(12) !== 1) return null
   return control.readInt32LE(16)
+}
+
+// Numbers of system calls that are the same on every 64-bit Linux (they came after 4.20).
+const PIDFD_OPEN = 434
+const PIDFD_GETFD = 438
+
+/**
+ * A copy of a descriptor of another process (pidfd_getfd(2)), close-on-exec; the caller closes it.
+ * @throws SystemError `EPERM` where ptrace(2) would not be allowed, `ESRCH`, `EBADF`
+ */
+export function copyDescriptor(pid: number, fd: number): number {
+  const process = checked(c.syscall(PIDFD_OPEN, pid, 0, 0), 'pidfd_open')
+  try {
+    return checked(c.syscall(PIDFD_GETFD, process, fd, 0), 'pidfd_getfd')
+  } finally {
+    closeSync(process)
+  }
 }
 
 const syncfsFunction = libc.func('int syncfs(int)')

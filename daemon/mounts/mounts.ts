@@ -15,6 +15,7 @@ import type { ContentReference } from '../../volume/contents/content.ts'
 import type { EventPort, EventSink } from '../control/server.ts'
 import type { Doorbell } from '../doorbell.ts'
 import type { Logger } from '../logging.ts'
+import { increaseEpoch } from './epoch.ts'
 import { busyError, checkPlace, detachPlace, findHolders } from './place.ts'
 import {
   isRunning,
@@ -290,11 +291,25 @@ export class Mounts implements EventSink {
     const ring = (rung: Lseq): void => {
       port.send({ type: 'rung', bucket: stream, lseq: rung })
     }
-    known.link = { port, bell: this.#options.doorbell.attach({ stream, ring }) }
+    const late = (): void => {
+      this.#late(known)
+    }
+    known.link = { port, bell: this.#options.doorbell.attach({ stream, ring, late }) }
     this.#mountByPort.set(port, known)
     port.send({ type: 'attached', lseq })
     known.starting?.resolve()
     this.#options.log.info('mounted', { directory, bucket: record.bucketName, pid })
+  }
+
+  /** Rule 26: the kernel is made to look again, by us. */
+  #late({ record, link }: Mount): void {
+    if (record.pid === null || link === null) return
+    try {
+      increaseEpoch(record.pid)
+    } catch (cause) {
+      const { directory } = record
+      this.#options.log.warning('a mount is slow to show what changed', { directory }, cause)
+    }
   }
 
   #detached(mount: Mount, reason: string): void {

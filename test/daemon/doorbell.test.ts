@@ -57,11 +57,13 @@ function open(): {
 const listener = (
   stream: StreamId,
   rung: Lseq[],
-): { stream: StreamId; ring: (l: Lseq) => void } => ({
+  late: () => void = () => {},
+): { stream: StreamId; ring: (l: Lseq) => void; late: () => void } => ({
   stream,
   ring: (lseq) => {
     rung.push(lseq)
   },
+  late,
 })
 
 describe('Doorbell', () => {
@@ -92,6 +94,31 @@ describe('Doorbell', () => {
     const waiting = bell.committed(BUCKET, newLseq(1))
     advance(TOLD_WITHIN_MS)
     await waiting
+    bell.close()
+  })
+
+  it('makes it so for a mount that does not say in time that it has told, once for all before', async () => {
+    const { bell, advance } = open()
+    let late = 0
+    const mount = bell.attach(listener(BUCKET, [], () => (late += 1)))
+    const waiting = [1, 2, 3].map((lseq) => bell.committed(BUCKET, newLseq(lseq)))
+    advance(TOLD_WITHIN_MS)
+    await Promise.all(waiting)
+    expect(late).toBe(1)
+    const next = bell.committed(BUCKET, newLseq(4))
+    advance(TOLD_WITHIN_MS - 1)
+    expect(late).toBe(1)
+    advance(1)
+    await next
+    expect(late).toBe(2)
+    const told = bell.committed(BUCKET, newLseq(5))
+    mount.told(newLseq(5))
+    await told
+    advance(TOLD_WITHIN_MS)
+    // Rows of peers: nobody waits to see them at once.
+    bell.rung(BUCKET, newLseq(6))
+    advance(TOLD_WITHIN_MS)
+    expect(late).toBe(2)
     bell.close()
   })
 

@@ -27,13 +27,14 @@ import type { ContentStore, SealedContent } from '../../../volume/contents/conte
 import { openContentStore } from '../../../volume/contents/store.ts'
 import { openVolume } from '../../../volume/open.ts'
 import type { Volume } from '../../../volume/volume.ts'
+import { saySkipped } from '../../support/skipping.ts'
 
 const BULK_ENTRY = join(import.meta.dirname, '../../../dist/cli/entries/daemon-bulk.js')
 /** Why tests with the bulk thread cannot run; null when they can. */
 export const cannotFetch: string | null = existsSync(BULK_ENTRY)
   ? null
   : 'the program is not built (npx tsc -p tsconfig.build.json)'
-if (cannotFetch !== null) console.warn(`skipped: tests that fetch contents, because ${cannotFetch}`)
+if (cannotFetch !== null) saySkipped('tests that fetch contents', cannotFetch)
 
 export const until = async (
   what: string,
