@@ -3,14 +3,19 @@
  * power loss waits here: contents and their folders first, then one fdatasync of the write-ahead log,
  * outside the lock, shared by all who wait. A round takes whoever came before it began; the next one waits.
  *
+ * A sync of the log that failed is never tried again: the kernel has marked the pages clean, and the next one
+ * would succeed without the bytes being anywhere. From then on nobody is told that anything is durable.
+ *
  * The descriptor of the -wal is opened once and stays as long as the volume: SQLite's own locks are on the
  * -shm, and the -wal lives as long as one connection is open, ours.
  */
-import { closeSync, fdatasync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, fdatasync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { bytesOfHex, hashAt, newSourceId } from '../protocol/ids.ts'
 import type { Hash, Lseq } from '../protocol/ids.ts'
 import { errorFrom } from '../protocol/errors.ts'
+import type { ContentStore } from './contents/content.ts'
+import { syncFolderNow } from './contents/durable.ts'
 import { bufferOf } from './names/tables/database.ts'
 import { lastLseq } from './names/sharing/log.ts'
 import type { Names } from './names/tables/names.ts'
@@ -27,6 +32,7 @@ export class Durability {
   readonly #wal: number
   #running: Promise<Lseq> | null = null
   #waiting: Promise<Lseq> | null = null
+  #failure: Error | null = null
   #closed = false
 
   /** The database must have been written to, so that its -wal is there. */
@@ -34,10 +40,17 @@ export class Durability {
     this.#names = names
     this.#writer = writer
     this.#wal = openSync(`${names.db.path}-wal`, 'r+')
-    syncFolder(dirname(names.db.path))
+    // The names must survive as well: that of the -wal, and that of the folder.
+    const folder = dirname(names.db.path)
+    syncFolderNow(folder)
+    syncFolderNow(dirname(folder))
   }
 
-  /** Resolves when everything up to the lseq of now is on disk. */
+  /**
+   * Resolves when everything up to the lseq of now is on disk.
+   * @throws ShoalError `io` when a sync failed, now or before; `missing-content` to those who wait for a content
+   * that was found bad meanwhile
+   */
   wait(): Promise<Lseq> {
     if (this.#running === null) return this.#start()
     // A round that runs may have passed what the caller wrote: one more, for all who come meanwhile.
@@ -74,17 +87,34 @@ export class Durability {
     const roots = db
       .all<{ hash: Uint8Array }>('SELECT hash FROM unsynced LIMIT ?', ROUND_MAX)
       .map((row) => hashAt(bufferOf(row.hash), 0))
-    if (contents !== null && roots.length > 0) await contents.sync(roots)
+    if (contents !== null && roots.length > 0) await this.#syncContents(contents, roots)
     await this.#syncLog()
     if (roots.length > 0 && !this.#closed) this.#clear(roots)
     return roots.length < ROUND_MAX ? lseq : this.#round()
   }
 
+  /** A content that is gone is wanted from peers from now on: later rounds do not wait for it. */
+  async #syncContents(contents: ContentStore, roots: readonly Hash[]): Promise<void> {
+    try {
+      await contents.sync(roots)
+    } catch (cause) {
+      const gone = roots.filter((root) => !contents.has(root))
+      if (gone.length > 0 && !this.#closed) {
+        this.#writer.transaction(NOBODY, ({ names }) => {
+          for (const root of gone) wantInstead(names, root)
+        })
+      }
+      throw cause
+    }
+  }
+
   #syncLog(): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure)
     return new Promise((resolve, reject) => {
       fdatasync(this.#wal, (cause) => {
-        if (cause === null) resolve()
-        else reject(errorFrom(cause, 'sync the write-ahead log'))
+        if (cause === null) return resolve()
+        this.#failure = errorFrom(cause, 'sync the write-ahead log')
+        reject(this.#failure)
       })
     })
   }
@@ -97,12 +127,13 @@ export class Durability {
   }
 }
 
-/** The name of the -wal must survive as well. */
-function syncFolder(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+function wantInstead({ db }: Names, root: Hash): void {
+  const raw = bytesOfHex(root)
+  db.run(
+    `INSERT INTO want(hash, size, format, lseq)
+     SELECT hash, size, format, (SELECT lseq FROM self) FROM unsynced WHERE hash = ?
+     ON CONFLICT DO NOTHING`,
+    raw,
+  )
+  db.run('DELETE FROM unsynced WHERE hash = ?', raw)
 }

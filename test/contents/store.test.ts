@@ -1,12 +1,10 @@
-/** The store: publishing, durability, verified reads, quarantine, copies, inversion, collection. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+/** The store: publishing, durability, verified reads, quarantine, copies, collection. */
 import fsModule, * as fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { INLINE_MAX_BYTES, PIECE_BYTES } from '../../protocol/limits.ts'
-import type { HeldContent, StagingFile } from '../../volume/contents/content.ts'
+import type { StagingFile } from '../../volume/contents/content.ts'
 import { copyFile } from '../../volume/contents/copy.ts'
 import { LOCK_NB, LOCK_SH, flock, isFreeOf } from '../../volume/libc.ts'
 import {
@@ -120,7 +118,32 @@ describe('publishing', () => {
         throw new RangeError('no')
       }),
     ).toThrow(RangeError)
-    expect(other.collect([content.hash], () => false)).toBe(1) // needs the exclusive lock
+    expect(other.collect([content.hash], () => false)).toBe(0) // needs the exclusive lock
+  })
+
+  test('a commit that fails takes nothing from anybody: it can be tried again', () => {
+    const store = openStore()
+    const bytes = sampleBytes(10_000)
+    const fail = (): never => {
+      throw new RangeError('no')
+    }
+    const content = store.sealBytes(bytes)
+    const staged = content.staged?.path ?? ''
+    expect(() => store.publishing(content, fail)).toThrow(RangeError)
+    expect(store.has(content.hash)).toBe(false)
+    store.publishing(content, () => {
+      // killed here, recovery would find it
+      expect(fs.readFileSync(staged).equals(bytes)).toBe(true)
+    })
+    expect(fs.existsSync(staged)).toBe(false)
+    const second = store.sealBytes(bytes)
+    const { ino } = fs.statSync(store.path(content.hash))
+    expect(() => store.publishing(second, fail)).toThrow(RangeError)
+    expect(fs.statSync(store.path(content.hash)).ino).toBe(ino)
+    // Whoever goes on writing to the staged file writes to no content.
+    fs.writeFileSync(second.staged?.path ?? '', 'changed', { flag: 'r+' })
+    expect(store.verify(content)).toBe(true)
+    expect(fs.readdirSync(dirname(staged))).toHaveLength(1)
   })
 
   test('the lock is held from rename to commit: collection waits', async () => {
@@ -287,83 +310,6 @@ describe('copies', () => {
     copyFile(from, to)
     expect(fs.readFileSync(to).equals(fs.readFileSync(from))).toBe(true)
     expect(fs.statSync(to).blocks).toBeLessThan(1_000)
-  })
-})
-
-describe('inversion (rule 20)', () => {
-  test('readers see what is written, the store keeps what it had', () => {
-    const store = openStore()
-    const bytes = sampleBytes(300_000)
-    const content = keep(store, bytes)
-    const reader = fs.openSync(store.path(content.hash), 'r')
-    const held = store.hold(content.hash)
-    const file = store.invert(held)
-    expect(file).not.toBeNull()
-    fs.writeFileSync(file?.path ?? '', 'changed', { flag: 'r+' })
-    const seen = Buffer.alloc(7)
-    fs.readSync(reader, seen, 0, 7, 0)
-    expect(seen.toString()).toBe('changed')
-    expect(readAll(store, content).equals(bytes)).toBe(true)
-    expect(fs.statSync(store.path(content.hash)).mode & 0o777).toBe(0o400)
-    expect(store.invert(held)).toBeNull() // it is not the stored file any more
-    held.close()
-    held.close()
-    fs.closeSync(reader)
-    const sealed = file === null ? null : store.seal(file)
-    expect(sealed?.size).toBe(300_000)
-  })
-
-  test('somebody else who holds it is left alone', () => {
-    const home = newHome()
-    const [store, other] = [openStore(home), openStore(home)]
-    const content = keep(store, sampleBytes(300_000))
-    const holders: HeldContent[] = [store.hold(content.hash), other.hold(content.hash)]
-    const [mine, theirs] = holders
-    if (mine === undefined || theirs === undefined) return
-    expect(store.invert(mine)).toBeNull()
-    expect(other.invert(theirs)).toBeNull() // the shared lock of the first is still there
-    theirs.close()
-    expect(store.invert(mine)).not.toBeNull()
-    mine.close()
-    expect(store.verify(content)).toBe(true)
-  })
-
-  test('a holder in another process counts, until it is gone', async () => {
-    const store = openStore()
-    const content = keep(store, sampleBytes(300_000))
-    const path = store.path(content.hash)
-    const child = spawn('flock', ['-s', path, 'sh', '-c', 'echo held; exec sleep 60'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
-    })
-    const end = (): void => {
-      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-        process.kill(-child.pid, 'SIGKILL')
-      }
-    }
-    atEnd(end)
-    await once(child.stdout, 'data')
-    const held = store.hold(content.hash)
-    expect(store.invert(held)).toBeNull()
-    const gone = once(child, 'exit')
-    end()
-    await gone
-    await expect.poll(() => store.invert(held)).not.toBeNull()
-    held.close()
-  })
-
-  test('a reader that had opened the file before sees no corruption', () => {
-    const store = openStore()
-    const content = keep(store, sampleBytes(300_000))
-    const held = store.hold(content.hash)
-    const file = store.invert(held)
-    fs.writeFileSync(file?.path ?? '', 'changed', { flag: 'r+' })
-    expect(store.verify(content)).toBe(true)
-    held.close()
-    if (file !== null) {
-      store.giveBack(file)
-      expect(store.take().path).toBe(file.path)
-    }
   })
 })
 

@@ -106,13 +106,15 @@ export class FakeContents implements ContentStore {
     return hash
   }
 
-  sync(hashes: readonly Hash[]): Promise<void> {
+  async sync(hashes: readonly Hash[]): Promise<void> {
+    const gone = hashes.find((hash) => !this.has(hash))
+    if (gone !== undefined) throw new ShoalError('missing-content', `sync content ${gone}`)
+    await Promise.resolve()
     for (const hash of hashes) {
       this.synced.add(hash)
       this.syncs.push(hash)
       this.events.push('sync')
     }
-    return Promise.resolve()
   }
 
   verify(content: ContentReference): boolean {

@@ -2,7 +2,7 @@
 import { ShoalError } from '../../protocol/errors.ts'
 import { ROOT_INO } from '../../protocol/ids.ts'
 import type { Ino } from '../../protocol/ids.ts'
-import type { Slot, Volume } from '../../volume/volume.ts'
+import type { ExchangeReader, Slot, Volume } from '../../volume/volume.ts'
 import { BY, key, made, object, slot, write } from './support.ts'
 import type { Opened } from './support.ts'
 
@@ -112,7 +112,11 @@ export function printTree(volume: Volume): string {
 
 /** A complete exchange: `to` learns all that `from` knows. */
 export function exchange(from: Volume, to: Volume): void {
-  const reader = from.exchange(to.vector())
+  drain(from.exchange(to.vector()), to)
+}
+
+/** Applies all that an exchange has left. */
+export function drain(reader: ExchangeReader, to: Volume): void {
   for (let step = reader.next(); step !== null; step = reader.next()) {
     if (step.type === 'page') to.applyPage(step.operations, BY)
     else to.finish(step.operations, step.vector, BY)

@@ -1,13 +1,16 @@
 /** Rules 1 to 16 of the design, as far as the volume keeps them: each test fails when its rule is broken. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { newLseq, newName, newOriginId, parseUid, ROOT_UID } from '../../protocol/ids.ts'
+import { newLseq, newName, newOriginId, parseUid, ROOT_INO, ROOT_UID } from '../../protocol/ids.ts'
+import { LOG_MAX_BYTES } from '../../protocol/limits.ts'
 import { decodeRows, encodeRows } from '../../protocol/row-codec.ts'
 import type { PlaceRow, Row, VersionRow } from '../../protocol/rows.ts'
 import { hlcOfMs } from '../../protocol/stamps.ts'
+import { Database } from '../../volume/names/tables/database.ts'
 import type { Volume } from '../../volume/volume.ts'
 import { hashOf } from './fake-contents.ts'
-import { exchange, push } from './random-work.ts'
+import { drain, exchange, push } from './random-work.ts'
 import {
   BY,
   key,
@@ -22,6 +25,7 @@ import {
   slot,
   write,
 } from './support.ts'
+import type { Opened } from './support.ts'
 
 const START = newLseq(0)
 const changesOf = (volume: Volume, after = START) =>
@@ -61,6 +65,68 @@ test('rule 1: a name that changes without a row of its own is in the log', () =>
   expect(one.volume.check()).toEqual([])
 })
 
+test('rule 1: a suffix that comes and goes touches no row, and is in the log all the same', () => {
+  const clock = newClock()
+  const one = open('one', clock)
+  const two = open('two', clock)
+  const moveTo = (on: Opened, name: string): void => {
+    on.volume.create(slot(1, 'x'), made('directory'), BY)
+    on.volume.rename(slot(1, 'x'), slot(1, name), 'replace', BY)
+  }
+  moveTo(one, 'd')
+  clock.ms += 1
+  moveTo(two, 'd')
+  // Of two the older keeps the name: what two calls `d` is called otherwise from now on.
+  const before = two.volume.lastLseq()
+  exchange(one.volume, two.volume)
+  const suffixed = two.volume.readDirectory(ROOT_INO, '', 10)[1]?.name ?? ''
+  expect(suffixed).toMatch(/^d~/)
+  expect(changesOf(two.volume, before)).toContainEqual(
+    expect.objectContaining({
+      from: { parent: ROOT_INO, name: 'd' },
+      to: { parent: ROOT_INO, name: suffixed },
+    }),
+  )
+  const after = two.volume.lastLseq()
+  one.volume.rename(slot(1, 'd'), slot(1, 'e'), 'replace', BY)
+  exchange(one.volume, two.volume)
+  expect(changesOf(two.volume, after)).toContainEqual(
+    expect.objectContaining({
+      from: { parent: ROOT_INO, name: suffixed },
+      to: { parent: ROOT_INO, name: 'd' },
+    }),
+  )
+})
+
+test('rule 1: the log is trimmed by size, and a reader behind the trim is told to start afresh', () => {
+  const clock = newClock()
+  const one = open('one', clock)
+  const two = open('two', clock)
+  for (const name of ['a', 'b', 'c']) write(one, slot(1, name), name)
+  const { origin } = one.volume.identity()
+  const reader = one.volume.exchange(two.volume.vector())
+  expect(one.volume.changes(START, 10).behind).toBe(false)
+  // As if the next entry came behind 64 MiB of others.
+  const names = new Database(`${one.home}/bucket/names.db`)
+  names.run('UPDATE self SET log_bytes = log_bytes + ?', LOG_MAX_BYTES)
+  names.close()
+  write(one, slot(1, 'd'), 'd')
+  one.volume.maintain()
+  const last = one.volume.lastLseq()
+  const kept = one.volume.changes(START, 10)
+  expect(kept.behind).toBe(true)
+  expect(kept.entries.at(-1)?.lseq).toBe(last)
+  expect(one.volume.changes(newLseq(last - 1), 10).behind).toBe(false)
+  expect(one.volume.changes(last, 10)).toMatchObject({ entries: [], behind: false })
+  // The cursor of a reader that has seen more than there is: the database is an older one.
+  expect(one.volume.changes(newLseq(last + 5), 10).behind).toBe(true)
+  expect(one.volume.originals(origin, 1, 1 << 20)).toBeNull()
+  // An exchange that began before the trim sends all the same all that stands.
+  drain(reader, two.volume)
+  expect(keys(two.volume)).toEqual(['a', 'b', 'c', 'd'])
+  expect(two.volume.vector()).toEqual(one.volume.vector())
+})
+
 test('rule 2: an operation is one seq, and a batch is applied whole operations at a time', () => {
   const clock = newClock()
   const one = open('one', clock)
@@ -94,6 +160,32 @@ test('rule 3: two instances never give one seq twice', () => {
   expect(other.identity()).toEqual(one.volume.identity())
   const stamps = one.volume.changes(START, 100).entries.map(({ hlc }) => hlc)
   expect(stamps).toEqual([...stamps].sort((left, right) => left - right))
+})
+
+test('rule 3: stamps go up, whatever the clock does, and above all that was received', () => {
+  const ahead = newClock(1_790_000_030_000)
+  const one = open('one')
+  const two = open('two', ahead)
+  two.volume.create(slot(1, 'theirs'), made('directory'), BY)
+  exchange(two.volume, one.volume)
+  one.volume.create(slot(1, 'mine'), made('directory'), BY)
+  one.clock.ms -= 3_600_000
+  one.volume.create(slot(1, 'later'), made('directory'), BY)
+  const stamps = one.volume.changes(START, 10).entries.map(({ hlc }) => hlc)
+  expect(stamps).toHaveLength(3)
+  expect(stamps).toEqual([...new Set(stamps)].sort((left, right) => left - right))
+})
+
+test('rule 3: a copy of the database writes as another incarnation, the one that stayed does not', () => {
+  const one = open('one')
+  one.volume.create(slot(1, 'd'), made('directory'), BY)
+  const { origin } = one.volume.identity()
+  cpSync(join(one.home, 'bucket'), join(one.home, 'copy'), { recursive: true })
+  const copy = one.again('copy')
+  expect(copy.identity()).toMatchObject({ seq: 0 })
+  expect(copy.identity().origin).not.toBe(origin)
+  expect(copy.lookup(slot(1, 'd'))).not.toBeNull()
+  expect(one.again().identity()).toMatchObject({ origin, seq: 1 })
 })
 
 test('rule 3: a database that was rolled back writes on as another incarnation', () => {
@@ -143,6 +235,26 @@ test('rule 6: HTTP lists and serves files only', () => {
   expect(volume.lookup(slot(1, 'link'))).toMatchObject({ kind: 'symlink', size: 4 })
 })
 
+test('rule 6: what kind of node it is and what came with a version arrive elsewhere', () => {
+  const clock = newClock()
+  const one = open('one', clock)
+  const two = open('two', clock)
+  const kinds = ['fifo', 'socket', 'character-device', 'block-device'] as const
+  for (const kind of kinds) one.volume.create(slot(1, kind), made(kind, { rdev: 0x0103 }), BY)
+  const came = {
+    headers: new Map([['content-type', 'image/png']]),
+    metadata: new Map([['colour', 'blue']]),
+    checksums: new Map([['crc32', 'AAAAAA==']]),
+    etag: 'given',
+  }
+  one.volume.put(key('o'), object(one.contents, 'x', came), BY)
+  exchange(one.volume, two.volume)
+  for (const kind of kinds) {
+    expect(two.volume.lookup(slot(1, kind))).toMatchObject({ kind, rdev: 0x0103 })
+  }
+  expect(two.volume.head(two.volume.resolve(key('o'))?.ino ?? ROOT_INO)).toMatchObject(came)
+})
+
 test('rule 7: names are raw bytes of any length, empty ones too', () => {
   const one = open()
   const { volume, contents } = one
@@ -175,6 +287,15 @@ test('rule 8: a PUT keeps mode and owner and clears set-id bits; times belong to
   })
   volume.setAttributes(put.ino, { mode: 0o600 }, BY)
   expect(volume.attributes(put.ino)?.mtime).toEqual(again.version.mtime)
+})
+
+test('rule 8: a time set by hand goes with the version it was set on', () => {
+  const { volume, contents } = open()
+  const { ino } = volume.put(key('f'), object(contents, '1'), BY)
+  volume.setAttributes(ino, { mtime: [1, 2] }, BY)
+  expect(volume.attributes(ino)?.mtime).toEqual([1, 2])
+  const { version } = volume.put(key('f'), object(contents, '2'), BY)
+  expect(volume.attributes(ino)?.mtime).toEqual(version.mtime)
 })
 
 test('rule 8: a time set on a directory holds when the first version of a file in it comes later', () => {

@@ -54,8 +54,8 @@ export interface Opened {
   readonly volume: Volume
   readonly contents: FakeContents
   readonly clock: Clock
-  /** Another instance on the same folder, as another process has it. */
-  again(): Volume
+  /** Another instance on the same folder, as another process has it; or on another one of this home. */
+  again(folder?: string): Volume
 }
 
 const opened: { home: string; volumes: Volume[] }[] = []
@@ -83,7 +83,6 @@ export function open(node = 'one', clock: Clock = newClock()): Opened {
   const home = mkdtempSync(join(tmpdir(), 'shoal-volume-'))
   const contents = new FakeContents(home)
   const options = {
-    folder: join(home, 'bucket'),
     contents,
     environment: clock,
     stream: STREAM,
@@ -91,8 +90,8 @@ export function open(node = 'one', clock: Clock = newClock()): Opened {
   }
   const volumes: Volume[] = []
   opened.push({ home, volumes })
-  const again = (): Volume => {
-    const volume = openVolume(options)
+  const again = (folder = 'bucket'): Volume => {
+    const volume = openVolume({ ...options, folder: join(home, folder) })
     volumes.push(volume)
     return volume
   }

@@ -37,6 +37,25 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** `syncFile` for whoever may block. */
+export function syncFileNow(path: string): void {
+  withDescriptor(path, fs.fdatasyncSync)
+}
+
+/** `syncFolder` for whoever may block. */
+export function syncFolderNow(path: string): void {
+  withDescriptor(path, fs.fsyncSync)
+}
+
+function withDescriptor(path: string, work: (fd: number) => void): void {
+  const fd = fs.openSync(path, 'r')
+  try {
+    work(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 /** Inode and change time: a file that was replaced differs in one of them. Null where there is none. */
 function identityOf(path: string): string | null {
   const found = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
@@ -91,6 +110,11 @@ export class ContentSync {
     try {
       await (wanted.length > SINGLE_SYNCS_MAX ? this.#syncAll() : this.#syncEach(wanted))
     } catch (cause) {
+      // Set aside or collected since we looked: nothing that was promised.
+      const gone = wanted.find((hash) => !fs.existsSync(this.#targets.path(hash)))
+      if (gone !== undefined && errorFrom(cause, 'sync').code === 'not-found') {
+        throw new ShoalError('missing-content', `sync content ${gone}`, { cause })
+      }
       this.#failure = new ShoalError('io', 'write contents to disk', {
         cause: errorFrom(cause, 'sync'),
         next: 'check the disk, then restart shoal: it verifies what was not yet written',

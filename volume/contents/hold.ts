@@ -6,11 +6,13 @@
  * the name changes hands. The copy is made before, under the shared lock, so nobody ever waits for it.
  */
 import * as fs from 'node:fs'
+import { dirname } from 'node:path'
 import { ShoalError, errorFrom } from '../../protocol/errors.ts'
 import type { Hash } from '../../protocol/ids.ts'
 import { LOCK_EX, LOCK_NB, LOCK_SH, flock } from '../libc.ts'
 import type { HeldContent, StagingFile } from './content.ts'
 import { copyFile } from './copy.ts'
+import { syncFileNow, syncFolderNow } from './durable.ts'
 import type { StagingFolder } from './staging.ts'
 
 /** How often a file may change under us while we open it; each time somebody has inverted or stored it. */
@@ -71,9 +73,7 @@ export function invertContent(held: HeldContent, staging: StagingFolder): Stagin
   const copy = staging.take()
   try {
     copyFile(held.path, copy.path)
-    const fd = fs.openSync(copy.path, 'r')
-    fs.fdatasyncSync(fd)
-    fs.closeSync(fd)
+    syncFileNow(copy.path)
     const inverted = swap(held, copy, staging)
     if (inverted === null) staging.giveBack(copy)
     return inverted
@@ -104,6 +104,9 @@ function swap(held: HeldContent, copy: StagingFile, staging: StagingFolder): Sta
       fs.unlinkSync(path)
       throw cause
     }
+    // Before anybody writes to the old file: after a power cut the name must not lead to it.
+    syncFolderNow(dirname(held.path))
+    syncFolderNow(dirname(path))
     fs.fchmodSync(held.fd, 0o600)
     return { path }
   } finally {

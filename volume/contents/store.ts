@@ -24,11 +24,13 @@ import type {
   Upload,
 } from './content.ts'
 import { copyFile } from './copy.ts'
-import { ContentSync, syncFolder } from './durable.ts'
+import { ContentSync, syncFileNow, syncFolder, syncFolderNow } from './durable.ts'
 import { ContentPart } from './fetch/part.ts'
 import { holdContent, invertContent } from './hold.ts'
 import { ContentsLock } from './lock.ts'
 import { FORMAT_PIECE_TREE, hashContent } from './pieces.ts'
+import { placeStaged } from './place.ts'
+import type { Placement } from './place.ts'
 import { ContentReader, hashDescriptor } from './reader.ts'
 import { StagingFolder, claimAbandoned } from './staging.ts'
 import { StreamedUpload } from './upload.ts'
@@ -61,16 +63,14 @@ function makeLayout(home: string): void {
     fs.mkdirSync(join(home, name), { recursive: true, mode: 0o700 })
   }
   const contents = join(home, 'contents')
-  if (fs.existsSync(join(contents, 'ff'))) return // made last
   for (let byte = 0; byte < 256; byte++) {
     fs.mkdirSync(join(contents, byte.toString(16).padStart(2, '0')), {
       recursive: true,
       mode: 0o700,
     })
   }
-  const fd = fs.openSync(contents, 'r')
-  fs.fsyncSync(fd)
-  fs.closeSync(fd)
+  syncFolderNow(contents)
+  syncFolderNow(home)
 }
 
 class Contents implements ContentStore {
@@ -173,8 +173,15 @@ class Contents implements ContentStore {
   publishing<Result>(content: SealedContent, commit: () => Result): Result {
     if (content.inline !== null) return commit()
     return this.#lock.shared(() => {
-      this.#place(content)
-      return commit()
+      const placement = this.#place(content)
+      try {
+        const result = commit()
+        placement?.settle()
+        return result
+      } catch (cause) {
+        placement?.undo()
+        throw cause
+      }
     })
   }
 
@@ -290,20 +297,19 @@ class Contents implements ContentStore {
     this.#lock.close()
   }
 
-  /** Renames the staged file into the store (rule 15: over what may be there, instead of trusting it). */
-  #place(content: SealedContent): void {
+  /** Gives the staged file its name in the store (rule 15: over what may be there, instead of trusting it). */
+  #place(content: SealedContent): Placement | null {
     const { hash, staged, pieces } = content
     const path = this.path(hash)
     if (staged === null) {
       if (!this.has(hash)) throw new ShoalError('missing-content', `store content ${hash}`)
-      return
+      return null
     }
     try {
       // somebody may have been promised that the present copy survives a power cut
-      if (!this.#syncedFiles.has(staged) && this.has(hash)) syncNow(staged.path)
+      if (!this.#syncedFiles.has(staged) && this.has(hash)) syncFileNow(staged.path)
       if (pieces !== null) fs.writeFileSync(`${path}.pieces`, pieces)
-      fs.chmodSync(staged.path, 0o400)
-      fs.renameSync(staged.path, path)
+      return placeStaged(staged, path, () => this.#staging.newPath())
     } catch (cause) {
       throw errorFrom(cause, `store content ${hash}`)
     }
@@ -329,14 +335,5 @@ function openStaging(file: StagingFile): number {
     return fs.openSync(file.path, 'r')
   } catch (cause) {
     throw errorFrom(cause, 'hash a file')
-  }
-}
-
-function syncNow(path: string): void {
-  const fd = fs.openSync(path, 'r')
-  try {
-    fs.fdatasyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
   }
 }

@@ -61,6 +61,7 @@ export class ContentPart implements PartialContent {
   #sinceCheckpoint = 0
   #checkpoint: Promise<void> | null = null
   #finishing: Promise<void> | null = null
+  #failure: Error | null = null
   readonly #waiters: Map<number, Set<Waiter>> = new Map()
   #waiting = 0
   #users = 1
@@ -198,7 +199,7 @@ export class ContentPart implements PartialContent {
     }
     await this.#checkpoint
     try {
-      await syncData(this.#fd)
+      await this.#sync()
       await this.#owner.install(this.#content)
     } catch (cause) {
       throw errorFrom(cause, `finish content ${this.hash}`)
@@ -229,8 +230,21 @@ export class ContentPart implements PartialContent {
       })
   }
 
+  /** A sync that failed is never tried again (see durable.ts): what is in the file is fetched once more. */
+  async #sync(): Promise<void> {
+    if (this.#failure !== null) throw this.#failure
+    try {
+      await syncData(this.#fd)
+    } catch (cause) {
+      this.#failure = errorFrom(cause, `fetch content ${this.hash}`)
+      fs.rmSync(this.#files.part, { force: true })
+      fs.rmSync(this.#files.map, { force: true })
+      throw this.#failure
+    }
+  }
+
   async #saveBits(safe: Buffer): Promise<void> {
-    await syncData(this.#fd)
+    await this.#sync()
     if (this.#finishing === null) fs.writeFileSync(this.#files.map, safe)
   }
 

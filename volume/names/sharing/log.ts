@@ -35,7 +35,7 @@ const entryOf = (names: Names, row: LogColumns): LogEntry => ({
 export const lastLseq = (names: Names): Lseq =>
   newLseq(names.db.get<{ lseq: number }>('SELECT lseq FROM self')?.lseq ?? 0)
 
-/** Entries behind `after`; `behind` where the trim has overtaken the reader. */
+/** Entries behind `after`; `behind` where the trim has overtaken the reader, or the database was rolled back. */
 export function readChanges(names: Names, after: Lseq, limit: number): ChangePage {
   const rows = names.db.all<LogColumns>(
     `SELECT ${COLUMNS} FROM log WHERE lseq > ? ORDER BY lseq LIMIT ?`,
@@ -43,7 +43,7 @@ export function readChanges(names: Names, after: Lseq, limit: number): ChangePag
     limit,
   )
   const first = rows[0]
-  const behind = first !== undefined && first.lseq > after + 1
+  const behind = first === undefined ? lastLseq(names) < after : first.lseq > after + 1
   return {
     entries: rows.map((row) => entryOf(names, row)),
     last: newLseq(rows.at(-1)?.lseq ?? after),
