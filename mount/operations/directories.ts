@@ -42,6 +42,7 @@ function list(request: RequestReader, world: World, plus: boolean): void {
   const room = request.u32(56)
   const rows = world.view.rows(nodeId)
   const writer = world.replies.listing(room)
+  if (start === 0) world.cookies.begin(rows.ino, rows.entries)
   if (rows.links > 0 && addDots(writer, world, { rows, start, plus })) {
     const after = world.cookies.cursorOf(rows.ino, start)
     if (after === null) {

@@ -3,13 +3,17 @@
  * handle of a directory and for listings that the kernel has cached, and must survive names that come and
  * go, so each name of a directory gets a number once, and the number stands for "behind this name".
  *
- * Bounded by directories: when one is pushed out, the kernel is told to forget its cached listing, so that
- * nobody comes back with a number of it.
+ * Bounded by directories, and in one where names come and go (a mail spool) by the names that are there: when
+ * a table is dropped, the kernel is told to forget its cached listing, so that nobody comes back with a number
+ * of it.
  */
 import type { Ino } from '../../protocol/ids.ts'
 
 /** Directories with cookies in memory: more than a tree walk has in flight by far. */
 const DIRECTORIES_MAX = 4096
+/** A table is made anew when it has this many names and most of them are gone. */
+const NAMES_WORTH = 65_536
+const GONE_SHARE = 4
 
 export const COOKIE_DOT = 1
 export const COOKIE_DOT_DOT = 2
@@ -38,6 +42,14 @@ export class DirectoryCookies {
     table.cursors.push(cursor)
     table.cookieByCursor.set(cursor, cookie)
     return cookie
+  }
+
+  /** A listing of a directory with so many names begins. */
+  begin(directory: Ino, names: number): void {
+    const given = this.#tableByIno.get(directory)?.cursors.length ?? 0
+    if (given < NAMES_WORTH || given < names * GONE_SHARE) return
+    this.#tableByIno.delete(directory)
+    this.#forgotten(directory)
   }
 
   /** The cursor behind which to continue; '' = from the first name; null = a number that was never given. */

@@ -248,6 +248,19 @@ describe('DirectoryCookies', () => {
     expect(forgotten).toContain(1)
     expect(cookies.cursorOf(newIno(1), first)).toBeNull()
   })
+
+  it('starts afresh in a directory where names come and go, and only there', () => {
+    const forgotten: number[] = []
+    const cookies = new DirectoryCookies((ino) => forgotten.push(ino))
+    const spool = newIno(7)
+    for (let at = 0; at < 100_000; at++) cookies.cookieOf(spool, `/mail-${at}`)
+    const last = cookies.cookieOf(spool, '/mail-99999')
+    cookies.begin(spool, 50_000)
+    expect(cookies.cursorOf(spool, last)).toBe('/mail-99999')
+    cookies.begin(spool, 10)
+    expect(cookies.cursorOf(spool, last)).toBeNull()
+    expect(forgotten).toEqual([7])
+  })
 })
 
 describe('PublishedTimes', () => {
