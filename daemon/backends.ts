@@ -12,7 +12,8 @@ import type { PeersBackend } from './peers/backend.ts'
 /** As many as a cluster has members (rule 34). */
 const PUBLIC_URLS_MAX = 64
 
-export function newHttpBackend(parts: Parts): HttpBackend {
+/** @param domains below which a host is a bucket's */
+export function newHttpBackend(parts: Parts, domains: readonly string[]): HttpBackend {
   const { environment, caller, contents, uploads, stores, state, buckets, doorbell, mounts, log } =
     parts
   return {
@@ -30,6 +31,7 @@ export function newHttpBackend(parts: Parts): HttpBackend {
     buckets: () => state.buckets(),
     credential: (accessKeyId) => credentialOf(accessKeyId, parts),
     publicUrls: () => publicUrlsOf(parts),
+    domains,
     fetch: parts.fetch,
     committed: async (stream, lseq) => {
       await doorbell.committed(stream, lseq)

@@ -140,11 +140,14 @@ async function openEdges(
   const { settings, environment, version, log } = options
   const { home } = settings
   const startedMs = environment.nowMs()
-  const http = await startHttpServer({ ...settings.http, backend: newHttpBackend(parts) })
+  const http = await startHttpServer({
+    ...settings.http,
+    backend: newHttpBackend(parts, settings.domains),
+  })
   closers.push(() => http.close({ graceMs: STOP_GRACE_MS }))
-  const publicUrl = settings.publicUrl ?? http.address
-  parts.links.ownUrls = [...new Set([publicUrl, http.address])]
-  const peers = await openPeers(options, parts, publicUrl)
+  const publicUrl = settings.publicUrls[0] ?? http.address
+  parts.links.ownUrls = [...new Set([...settings.publicUrls, http.address])]
+  const peers = await openPeers(options, parts)
   closers.push(() => peers.close())
   let addresses: Addresses = {
     http: http.address,
@@ -152,7 +155,7 @@ async function openEdges(
     dashboard: '',
     pid: process.pid,
   }
-  if (settings.publicUrl !== null) addresses = { ...addresses, publicUrl }
+  if (settings.publicUrls.length > 0) addresses = { ...addresses, publicUrl }
   const backend: ControlBackend = {
     ...parts,
     settings,
@@ -180,16 +183,18 @@ async function openEdges(
   return addresses
 }
 
-async function openPeers(
-  { settings, entries }: NodeOptions,
-  parts: Parts,
-  publicUrl: string,
-): Promise<Peers> {
-  const { home, name, region, zone, weight, advertise } = settings
+async function openPeers({ settings, entries }: NodeOptions, parts: Parts): Promise<Peers> {
+  const { home, name, region, zone, weight, advertise, publicUrls } = settings
   const options: PeersOptions = {
     ...settings.peer,
     advertise: advertise === null ? null : formatHostPort(advertise),
-    member: { name, region, zone, weight, publicUrls: [publicUrl] },
+    member: {
+      name,
+      region,
+      zone,
+      weight,
+      publicUrls: publicUrls.length > 0 ? publicUrls : parts.links.ownUrls,
+    },
     bulkEntry: entries.bulk,
     home,
   }

@@ -28,8 +28,10 @@ export interface Settings {
   readonly region: string
   readonly zone: string
   readonly weight: number
-  /** Base of presigned and public URLs; null = the http address. */
-  readonly publicUrl: string | null
+  /** Bases of presigned and public URLs; the first is the one that is given out. None = the http address. */
+  readonly publicUrls: readonly string[]
+  /** Names below which a host is a bucket's: `BUCKET.DOMAIN`. */
+  readonly domains: readonly string[]
   /** Where peers find this node; null = the peer address. */
   readonly advertise: HostPort | null
   /** null = 10 % of the disk. */
@@ -46,6 +48,7 @@ export type SettingName =
   | 'zone'
   | 'weight'
   | 'public-url'
+  | 'domain'
   | 'advertise'
   | 'cache-size'
   | 'log-format'
@@ -88,9 +91,15 @@ export const SETTING_DEFINITIONS: readonly SettingDefinition[] = [
   },
   {
     name: 'public-url',
-    argument: 'URL',
+    argument: 'URL[,URL]',
     fallback: null,
-    help: 'base that presigned URLs carry (default: the http address)',
+    help: 'base that presigned URLs carry; of several the first (default: the http address)',
+  },
+  {
+    name: 'domain',
+    argument: 'DOMAIN[,DOMAIN]',
+    fallback: null,
+    help: 'answer for BUCKET.DOMAIN too, not only for /BUCKET',
   },
   {
     name: 'advertise',
@@ -193,7 +202,8 @@ export function parseSettings(home: string, chosen: TextBySetting): Settings {
     region: required(read('region', parseLabel)),
     zone: required(read('zone', parseLabel)),
     weight: required(read('weight', parseWeight)),
-    publicUrl: read('public-url', parsePublicUrl),
+    publicUrls: read('public-url', listOf(parsePublicUrl)) ?? [],
+    domains: read('domain', listOf(parseDomain)) ?? [],
     advertise: read('advertise', parseReachable),
     cacheSizeBytes: read('cache-size', parseSize),
     logFormat: required(read('log-format', parseLogFormat)),
@@ -251,6 +261,22 @@ function parseWeight(text: string): number {
   const weight = Number(text)
   if (!/^\d+$/.test(text) || weight > 1000) throw refuse('it is no whole number from 0 to 1000')
   return weight
+}
+
+/** Several values in one text, with commas. */
+const listOf =
+  <Value>(parse: (text: string) => Value) =>
+  (text: string): Value[] =>
+    text.split(',').map((part) => parse(part.trim()))
+
+/** RFC 1123 host name, in lowercase as hosts are compared. */
+function parseDomain(text: string): string {
+  const domain = text.toLowerCase()
+  const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
+  if (domain.length > 253 || !new RegExp(`^${label}(?:\\.${label})*$`).test(domain)) {
+    throw refuse('it is no domain name')
+  }
+  return domain
 }
 
 function parsePublicUrl(text: string): string {

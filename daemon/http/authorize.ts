@@ -13,9 +13,14 @@ import {
 import type { Verb } from '../../protocol/records.ts'
 import type { HttpBackend } from './backend.ts'
 import { S3Error } from './errors.ts'
-import { parameterOf, type S3Request } from './wire/request.ts'
+import type { S3Request } from './wire/request.ts'
+import { isPresignedV2, verifyPresignedV2 } from './signing/presign-v2.ts'
 import { isPresigned, verifyPresigned } from './signing/presign.ts'
-import { verifyHeaderSignature, type SignedRequest } from './signing/signature.ts'
+import {
+  verifyHeaderSignature,
+  type SignedRequest,
+  type Verification,
+} from './signing/signature.ts'
 import type { SigningKeys } from './signing/signing-keys.ts'
 
 /** @returns null for a request without a signature. @throws S3Error for every other that is not valid */
@@ -26,23 +31,18 @@ export function authenticate(
 ): SignedRequest | null {
   const authorization = request.headers.get('authorization')
   const presigned = isPresigned(request)
-  if (authorization === undefined && !presigned) {
-    refuseOlderSignature(request)
-    return null
-  }
-  if (authorization !== undefined && presigned) {
+  const presignedV2 = isPresignedV2(request)
+  const count = [authorization !== undefined, presigned, presignedV2].filter(Boolean).length
+  if (count === 0) return null
+  if (count > 1) {
     throw new S3Error(
       'AccessDenied',
       'Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, ' +
         'Signature query string parameter or the Authorization header should be specified',
     )
   }
-  const verification = {
-    nowMs: backend.environment.nowMs(),
-    signingKeys,
-    credential: (accessKeyId: string) => backend.credential(accessKeyId),
-    publicHosts: () => hostsOf(backend.publicUrls()),
-  }
+  const verification = verificationOf(backend, signingKeys)
+  if (presignedV2) return verifyPresignedV2(request, verification)
   if (authorization === undefined) return verifyPresigned(request, verification)
   if (!authorization.startsWith('AWS4-HMAC-SHA256')) {
     throw new S3Error(
@@ -52,6 +52,14 @@ export function authenticate(
   }
   return verifyHeaderSignature(request, verification)
 }
+
+/** What verifying a signature needs, as of now. */
+export const verificationOf = (backend: HttpBackend, signingKeys: SigningKeys): Verification => ({
+  nowMs: backend.environment.nowMs(),
+  signingKeys,
+  credential: (accessKeyId) => backend.credential(accessKeyId),
+  publicHosts: () => hostsOf(backend.publicUrls()),
+})
 
 export const principalOf = (signed: SignedRequest | null): Principal =>
   signed === null ? ANONYMOUS : signed.principal
@@ -67,16 +75,6 @@ export function authorize(
 }
 
 export const accessDenied = (): S3Error => new S3Error('AccessDenied', 'Access Denied')
-
-/** Signature Version 2 in the query is a signature, so it is not taken for an anonymous request. */
-function refuseOlderSignature(request: S3Request): void {
-  if (parameterOf(request, 'AWSAccessKeyId') === undefined) return
-  if (parameterOf(request, 'Signature') === undefined) return
-  throw new S3Error(
-    'NotImplemented',
-    'Presigned URLs of Signature Version 2 are not offered here: use Signature Version 4.',
-  )
-}
 
 function hostsOf(urls: readonly string[]): string[] {
   return urls.flatMap((url) => (URL.canParse(url) ? [new URL(url).host] : []))

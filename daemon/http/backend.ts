@@ -92,6 +92,8 @@ export interface HttpBackend {
   credential(accessKeyId: string): Credential | null
   /** Base URLs of all nodes of the cluster that presigned URLs may carry (rule 34). */
   publicUrls(): readonly string[]
+  /** Names, in lowercase, below which a host is a bucket's: `BUCKET.DOMAIN`. */
+  readonly domains: readonly string[]
   /**
    * Gets a content that is not on this machine. Resolves once `contents.readPiece` can read all of it.
    * @throws ShoalError `missing-content`, `unavailable` or `timeout` when no peer gives it

@@ -39,6 +39,7 @@ const STATUS_BY_CODE = {
   MalformedACLError: 400,
   MalformedPOSTRequest: 400,
   MalformedXML: 400,
+  MaxPostPreDataLengthExceededError: 400,
   MetadataTooLarge: 400,
   MethodNotAllowed: 405,
   MissingContentLength: 411,

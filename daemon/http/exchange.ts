@@ -9,6 +9,7 @@ import type { HttpBackend, HttpBucket } from './backend.ts'
 import type { ContentTypes } from './object/find-object.ts'
 import type { S3Request } from './wire/request.ts'
 import type { SignedRequest } from './signing/signature.ts'
+import type { SigningKeys } from './signing/signing-keys.ts'
 
 export interface Exchange {
   readonly backend: HttpBackend
@@ -19,6 +20,7 @@ export interface Exchange {
   /** null = anonymous. */
   readonly signed: SignedRequest | null
   readonly contentTypes: ContentTypes
+  readonly signingKeys: SigningKeys
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   /** Sends `100 Continue` where the client waits for it. Once. */

@@ -110,7 +110,8 @@ class RequestHandler {
     requestId: string,
     waiting: { forContinue: boolean },
   ): Promise<void> {
-    const request = parseRequest(incoming.method ?? '', incoming.url ?? '', incoming.rawHeaders)
+    const { method = '', url = '', rawHeaders } = incoming
+    const request = parseRequest(method, url, rawHeaders, this.#backend.domains)
     if (request.method === 'OPTIONS') {
       sendEmpty({ outgoing, requestId }, 200, preflightHeaders(request, this.#backend))
       return
@@ -123,6 +124,7 @@ class RequestHandler {
     await dispatch({
       backend: this.#backend,
       contentTypes: this.#contentTypes,
+      signingKeys: this.#signingKeys,
       request,
       requestId,
       signed,

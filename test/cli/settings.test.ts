@@ -46,7 +46,7 @@ describe('settings', () => {
     expect(settings.dashboard.port).toBe(7072)
     expect(settings.region).toBe('default')
     expect(settings.weight).toBe(1)
-    expect(settings.publicUrl).toBeNull()
+    expect(settings.publicUrls).toEqual([])
   })
 
   it('takes file over default, variable over file, flag over variable', () => {
@@ -57,7 +57,7 @@ describe('settings', () => {
       zone: 'variable',
       name: 'flag',
       weight: 3,
-      publicUrl: 'https://a.example',
+      publicUrls: ['https://a.example'],
     })
     expect(loaded.sourceOf('region')).toBe('shoal.toml')
     expect(loaded.sourceOf('zone')).toBe('SHOAL_ZONE')

@@ -186,6 +186,7 @@ export class FakeBackend implements HttpBackend {
   readonly events: HttpEvent[] = []
   readonly bells: number[] = []
   urls: string[] = []
+  domains: string[] = []
   onFetch: (() => void) | null = null
   /** Added to the clock. */
   offsetMs = 0

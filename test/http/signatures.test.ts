@@ -161,6 +161,7 @@ describe("Amazon's examples", () => {
       '66824',
     ])
     const { chain } = verifyHeaderSignature(request, example())
+    if (chain === null) throw new Error('no chain')
     const signatures = new ChunkSignatures(chain)
     signatures.data(Buffer.alloc(65_536, 'a'))
     signatures.chunk('ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648')
@@ -348,8 +349,8 @@ describe('over the wire', () => {
     expect(await anonymous('/public-photos/x.txt', 'DELETE')).toBe('403 AccessDenied')
     expect(await anonymous('/public-photos?list-type=2')).toBe('403 AccessDenied')
     expect(await anonymous('/public-photos', 'PUT')).toBe('403 AccessDenied')
-    expect(await anonymous('/photos/a/b.txt?AWSAccessKeyId=x&Signature=y&Expires=1')).toMatch(
-      /^501/,
+    expect(await anonymous('/photos/a/b.txt?AWSAccessKeyId=x&Signature=y&Expires=1')).toBe(
+      '403 InvalidAccessKeyId',
     )
     expect((await client.get('/public-photos/x.txt')).text).toBe('open')
   })

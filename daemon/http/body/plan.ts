@@ -10,7 +10,8 @@ import { announcedChecksums, claimedChecksums, type ChecksumAlgorithm } from './
 
 export interface BodyPlan {
   readonly payload: PayloadKind
-  readonly chain: SignatureChain
+  /** null where the signature has no chunks to sign. */
+  readonly chain: SignatureChain | null
   /** Size of the object; null where only the end of the body will tell. */
   readonly size: number | null
   /** Base64 digests that the headers claim. */
@@ -30,7 +31,7 @@ const MD5_MAX_BYTES: number = 16 * MIB
 /** The plan for a body that becomes an object or a part of one. @throws S3Error as `planBody` */
 export function planObjectBody(
   headers: ReadonlyMap<string, string>,
-  signed: { readonly payload: PayloadKind; readonly chain: SignatureChain },
+  signed: { readonly payload: PayloadKind; readonly chain: SignatureChain | null },
   wanted: ChecksumAlgorithm | null = null,
 ): BodyPlan {
   const plan = planBody(headers, signed.payload, signed.chain)
@@ -43,7 +44,7 @@ export function planObjectBody(
 export function planBody(
   headers: ReadonlyMap<string, string>,
   payload: PayloadKind,
-  chain: SignatureChain,
+  chain: SignatureChain | null,
 ): BodyPlan {
   const contentLength = parseLength(headers.get('content-length'), 'Content-Length')
   const decodedLength = parseLength(
@@ -71,6 +72,14 @@ export function planBody(
     announced: announcedChecksums(trailer),
     computed: [],
   }
+}
+
+/** The plan for a form: what it is held to stands in itself. @throws S3Error as `planBody` */
+export function planForm(headers: ReadonlyMap<string, string>): BodyPlan {
+  const about = new Map(
+    [...headers].filter(([name]) => name === 'content-length' || name === 'transfer-encoding'),
+  )
+  return planBody(about, { type: 'unsigned' }, null)
 }
 
 export const tooLarge = (): S3Error =>

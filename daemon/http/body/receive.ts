@@ -17,6 +17,7 @@ import {
   type Checksum,
   type ChecksumAlgorithm,
 } from './checksums.ts'
+import type { SignatureChain } from '../signing/signature.ts'
 import { tooLarge, type BodyPlan } from './plan.ts'
 
 /** What telling a type by its first bytes looks at (the longest signature, a tar's, ends at byte 262). */
@@ -89,8 +90,8 @@ class BodySink {
     this.#plan = plan
     this.#checksumByAlgorithm = checksums
     this.#sha256 = payload.type === 'sha256' ? createHash('sha256') : null
-    this.#signatures =
-      payload.type === 'chunked' && payload.signed ? new ChunkSignatures(plan.chain) : null
+    const isSigned = payload.type === 'chunked' && payload.signed
+    this.#signatures = isSigned ? new ChunkSignatures(chainOf(plan)) : null
     this.#chunked = payload.type === 'chunked' ? new ChunkedReader(this.#listener()) : null
   }
 
@@ -193,6 +194,12 @@ class BodySink {
     }
     return verified
   }
+}
+
+/** A body of signed chunks only comes with a signature that begins their chain. */
+function chainOf({ chain }: BodyPlan): SignatureChain {
+  if (chain === null) throw new TypeError('the chunks are signed and the request is not')
+  return chain
 }
 
 /** What the trailer that was announced says. */

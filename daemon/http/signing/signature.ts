@@ -27,8 +27,8 @@ export interface Verification {
 export interface SignedRequest {
   readonly principal: Principal
   readonly payload: PayloadKind
-  /** Where the signatures of `aws-chunked` chunks begin. */
-  readonly chain: SignatureChain
+  /** Where the signatures of `aws-chunked` chunks begin; null where there can be none. */
+  readonly chain: SignatureChain | null
 }
 
 export interface SignatureChain {
@@ -114,7 +114,10 @@ export function parseClaim(
 }
 
 /** @throws S3Error `InvalidAccessKeyId`, also for a key that has expired */
-export function knownCredential(claim: Claim, verification: Verification): Credential {
+export function knownCredential(
+  claim: Pick<Claim, 'accessKeyId'>,
+  verification: Verification,
+): Credential {
   const credential = verification.credential(claim.accessKeyId)
   if (
     credential === null ||

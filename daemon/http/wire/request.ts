@@ -13,10 +13,14 @@ export interface S3Request {
   readonly method: string
   /** Decoded path with its leading '/', a byte string. */
   readonly path: string
-  /** First component of the path as it was sent, decoded, not checked; '' = the service itself. */
+  /** As it was sent, with its escapes. */
+  readonly rawPath: string
+  /** The bucket that the host or the first component of the path names, not checked; '' = the service itself. */
   readonly bucket: string
   /** Everything behind the bucket, byte-exact; '' = the bucket itself. */
   readonly key: string
+  /** Whether the host named the bucket, and not the path. */
+  readonly isHostStyle: boolean
   /** In the order of the request line, duplicates included. */
   readonly parameters: readonly Parameter[]
   /** By lowercase name; several of one name are joined by ',' in their order. Latin1 as received. */
@@ -43,12 +47,14 @@ const SINGLE_HEADERS: ReadonlySet<string> = new Set([
 /**
  * @param target the request target: origin form, or absolute form, whose authority is dropped
  * @param rawHeaders names and values in turn, as `node:http` gives them
+ * @param domains below which a host is a bucket's
  * @throws S3Error `InvalidURI`, `InvalidRequest`
  */
 export function parseRequest(
   method: string,
   target: string,
   rawHeaders: readonly string[],
+  domains: readonly string[] = [],
 ): S3Request {
   const origin = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '')
   const question = origin.indexOf('?')
@@ -56,17 +62,30 @@ export function parseRequest(
   if (!rawPath.startsWith('/') || origin.includes('#')) {
     throw new S3Error('InvalidURI', 'The request target is not a path.')
   }
+  const headers = joinHeaders(rawHeaders)
+  const path = decodeEscapes(rawPath)
+  const parameters = question < 0 ? [] : parseQuery(origin.slice(question + 1))
+  const bucket = bucketOfHost(headers.get('host') ?? '', domains)
+  const named = bucket === null ? splitPath(rawPath) : { bucket, key: path.slice(1) }
+  const isHostStyle = bucket !== null
+  return { method, path, rawPath, ...named, isHostStyle, parameters, headers }
+}
+
+function splitPath(rawPath: string): { readonly bucket: string; readonly key: string } {
+  // Split before it is decoded: an escaped slash in a key is part of the key.
   const slash = rawPath.indexOf('/', 1)
   const bucket = decodeEscapes(slash < 0 ? rawPath.slice(1) : rawPath.slice(1, slash))
-  const key = slash < 0 ? '' : decodeEscapes(rawPath.slice(slash + 1))
-  return {
-    method,
-    path: slash < 0 ? `/${bucket}` : `/${bucket}/${key}`,
-    bucket,
-    key,
-    parameters: question < 0 ? [] : parseQuery(origin.slice(question + 1)),
-    headers: joinHeaders(rawHeaders),
+  return { bucket, key: slash < 0 ? '' : decodeEscapes(rawPath.slice(slash + 1)) }
+}
+
+/** `BUCKET.DOMAIN` or `BUCKET.DOMAIN:PORT`; null where the host is none of a bucket. */
+function bucketOfHost(host: string, domains: readonly string[]): string | null {
+  if (domains.length === 0) return null
+  const name = host.toLowerCase().replace(/:\d{1,5}$/, '')
+  for (const domain of domains) {
+    if (name.endsWith(`.${domain}`)) return name.slice(0, -domain.length - 1)
   }
+  return null
 }
 
 /** The first parameter of that name; undefined where there is none, '' where it has no value. */

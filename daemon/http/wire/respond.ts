@@ -45,14 +45,14 @@ export function sendEmpty(
   exchange.outgoing.end()
 }
 
-/** A document of XML with status 200. @param headers names and values in turn */
+/** A document of XML. @param about its status (200) and further headers, names and values in turn */
 export function sendDocument(
   exchange: { readonly outgoing: ServerResponse; readonly requestId: string },
   document: string,
-  headers: readonly string[] = [],
+  { status = 200, headers = [] }: { status?: number; headers?: readonly string[] } = {},
 ): void {
   const body = Buffer.from(document, 'utf8')
-  writeHead(exchange.outgoing, exchange.requestId, 200, [
+  writeHead(exchange.outgoing, exchange.requestId, status, [
     'Content-Type',
     'application/xml',
     'Content-Length',

@@ -39,7 +39,7 @@ export async function createUpload(exchange: Exchange, target: ObjectTarget): Pr
           'x-amz-checksum-type',
           checksum.type,
         ]
-  sendDocument(exchange, xmlDocument('InitiateMultipartUploadResult', inside), lines)
+  sendDocument(exchange, xmlDocument('InitiateMultipartUploadResult', inside), { headers: lines })
 }
 
 /** A CRC can be joined over the whole; of the SHAs there is only one of the parts' digests. */

@@ -42,10 +42,9 @@ export async function getObjectAttributes(exchange: Exchange, target: ObjectTarg
   const inside = Object.entries(ATTRIBUTES)
     .filter(([name]) => names.includes(name))
     .map(([, element]) => element(version, page))
-  sendDocument(exchange, xmlDocument('GetObjectAttributesResponse', inside.join('')), [
-    'Last-Modified',
-    formatHttpDate(version.mtime[0]),
-  ])
+  sendDocument(exchange, xmlDocument('GetObjectAttributesResponse', inside.join('')), {
+    headers: ['Last-Modified', formatHttpDate(version.mtime[0])],
+  })
 }
 
 function wholeOf(text: string | undefined, fallback: number): number {

@@ -7,6 +7,7 @@ import { getObjectAcl } from './get-object-acl.ts'
 import { getObjectAttributes } from './get-object-attributes.ts'
 import { getObject } from './get-object.ts'
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './object-tagging.ts'
+import { postObject } from './post-object.ts'
 import { putObjectAcl } from './put-object-acl.ts'
 import { putObject } from './put-object.ts'
 
@@ -27,4 +28,5 @@ export const OBJECT_OPERATIONS: readonly Operation[] = [
   { ...WRITE, method: 'DELETE', selectors: ['tagging'], allows: VERSION, run: deleteObjectTagging },
   { level: 'object', verb: 'delete', method: 'DELETE', allows: VERSION, run: deleteObject },
   { level: 'bucket', verb: 'self', method: 'POST', selectors: ['delete'], run: deleteObjects },
+  { level: 'bucket', verb: 'self', method: 'POST', header: 'content-type', run: postObject },
 ]
