@@ -128,6 +128,14 @@ export function formatIsoDate(ms: number): string {
   )
 }
 
+/** `2013-05-24T00:00:00.000Z`, fraction or none, always in UTC: milliseconds since 1970, or null. */
+export function parseIsoDate(text: string): number | null {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/.exec(text)
+  if (match === null) return null
+  const whole = parseSignatureDate(`${(match[1] ?? '').replaceAll(/[-:]/g, '')}Z`)
+  return whole === null ? null : whole + Math.floor(Number(`0.${match[2] ?? '0'}`) * 1000)
+}
+
 const FIXED_DATE =
   /^[A-Z][a-z]{2}, (\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|[+-]0000)$/
 const RFC_850_DATE = /^[A-Z][a-z]+, (\d\d)-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d) GMT$/

@@ -5,6 +5,7 @@
  */
 import { bytesOfText } from '../../../protocol/ids.ts'
 import { S3Error } from '../errors.ts'
+import { parseIsoDate } from '../wire/dates.ts'
 
 export interface FormPolicy {
   /** Milliseconds since 1970. */
@@ -37,8 +38,8 @@ export function parseFormPolicy(encoded: string): FormPolicy {
   const policy = parseJson(encoded)
   const expires = policy['expiration']
   const conditions = policy['conditions']
-  const expiresMs = typeof expires === 'string' ? Date.parse(expires) : Number.NaN
-  if (Number.isNaN(expiresMs)) throw invalid('it has no expiration')
+  const expiresMs = typeof expires === 'string' ? parseIsoDate(expires) : null
+  if (expiresMs === null) throw invalid('it has no expiration')
   if (!Array.isArray(conditions) || conditions.length > CONDITIONS_MAX) {
     throw invalid('it has no list of conditions')
   }

@@ -43,7 +43,7 @@ export async function postObject(exchange: Exchange, target: BucketTarget): Prom
 }
 
 /** In a key: the name that the file has on the user's machine. */
-const FILENAME = '$' + '{filename}'
+const FILENAME = '\u0024{filename}'
 
 /** What a form asks for, allowed and checked before a byte of its file is taken. */
 interface Decided {
