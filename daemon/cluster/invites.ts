@@ -163,7 +163,9 @@ export class Invites {
     if (row === undefined) {
       throw new ShoalError('permission-denied', what, { why: 'it is not known here', next })
     }
-    if (row.expiresMs < this.#environment.nowMs()) throw new ShoalError('expired', what, { next })
+    if (row.expiresMs < this.#environment.nowMs()) {
+      throw new ShoalError('expired', what, { why: 'it has expired', next })
+    }
     if (row.boundTo !== null && row.boundTo !== fingerprint) {
       throw new ShoalError('permission-denied', what, { why: 'it was used by another node', next })
     }

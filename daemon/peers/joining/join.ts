@@ -93,6 +93,7 @@ function checkMayJoin({ backend }: JoinOptions, token: InviteToken): void {
   const what = 'join the cluster'
   if (token.expiresMs < backend.environment.nowMs()) {
     throw new ShoalError('expired', 'use the invite token', {
+      why: 'it has expired',
       next: 'Make a new one with "shoal invite".',
     })
   }
