@@ -5,7 +5,7 @@
  * `run/addresses.json`, which says that everything answers; mounts of an earlier life last.
  */
 import { EventEmitter, once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Environment } from '../protocol/environment.ts'
 import { removeRunFiles, writeAddresses } from './addresses.ts'
@@ -87,7 +87,7 @@ async function composeNode(
 ): Promise<Node> {
   const { settings, environment, log } = options
   const { home } = settings
-  mkdirSync(join(home, 'run'), { recursive: true, mode: 0o700 })
+  makePrivate(home)
   const lock = lockHome(home)
   // Ended last of all: a closed control socket says that the daemon is gone and its home free.
   const control: { server: ControlServer | null } = { server: null }
@@ -108,6 +108,18 @@ async function composeNode(
   writeAddresses(home, addresses)
   parts.mounts.adopt((stream) => parts.stores.bucket(stream) !== null)
   return { addresses, ...ending }
+}
+
+/**
+ * The folders of the home, closed to other users also where the home itself is open to them: rows hold the
+ * secrets of keys, and contents and stagings what only keys may open.
+ */
+function makePrivate(home: string): void {
+  for (const name of ['run', 'clusters', 'buckets', 'contents', 'staging', 'uploads', 'peers']) {
+    const folder = join(home, name)
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    chmodSync(folder, 0o700)
+  }
 }
 
 /** Starts the thread that keeps the stores small; the returned function ends it. */

@@ -14,6 +14,8 @@ import type { Caller } from '../volume/volume.ts'
 import { writeLocalKey } from './addresses.ts'
 import type { LocalKey } from './addresses.ts'
 import { Buckets } from './cluster/buckets.ts'
+import type { BucketsOptions } from './cluster/buckets.ts'
+import { AccessKeys } from './cluster/keys.ts'
 import { ClusterState } from './cluster/state.ts'
 import { Doorbell } from './doorbell.ts'
 import type { Logger } from './logging.ts'
@@ -34,6 +36,7 @@ export interface Parts {
   readonly stores: Stores
   readonly state: ClusterState
   readonly buckets: Buckets
+  readonly keys: AccessKeys
   readonly doorbell: Doorbell
   readonly mounts: Mounts
   readonly localKey: LocalKey
@@ -109,8 +112,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     recover: () => recover(parts),
   })
   closers.push(() => mounts.close())
-  const buckets = openBuckets({ environment, caller, state, stores, doorbell, links })
-  const localKey = writeLocalKey(home, environment)
+  const writing = clusterWriting({ environment, caller, state, stores, doorbell, links })
   const parts: Parts = {
     environment,
     identity,
@@ -119,10 +121,11 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     uploads,
     stores,
     state,
-    buckets,
+    buckets: new Buckets(writing),
+    keys: new AccessKeys(writing),
     doorbell,
     mounts,
-    localKey,
+    localKey: writeLocalKey(home, environment),
     log,
     links,
     fetch,
@@ -131,11 +134,11 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
   return parts
 }
 
-function openBuckets(
+function clusterWriting(
   parts: Pick<Parts, 'environment' | 'caller' | 'state' | 'stores' | 'doorbell' | 'links'>,
-): Buckets {
+): BucketsOptions {
   const { environment, caller, state, stores, doorbell, links } = parts
-  return new Buckets({
+  return {
     environment,
     caller,
     state,
@@ -143,7 +146,7 @@ function openBuckets(
     bucket: (stream) => stores.bucket(stream),
     refresh: refresherOver(links),
     committed: (stream, lseq) => doorbell.committed(stream, lseq),
-  })
+  }
 }
 
 function openStores(

@@ -24,6 +24,7 @@ import type {
   DestroyedRecord,
   Grant,
   MemberRecord,
+  RevokedRecord,
 } from './records.ts'
 import {
   bytesUpTo,
@@ -48,6 +49,7 @@ export const DESTROYED_PREFIX = 'destroyed/'
 export const ACCESS_PREFIX = 'access/'
 export const SETTINGS_PREFIX = 'settings/'
 export const KEY_PREFIX = 'key/'
+export const REVOKED_PREFIX = 'revoked/'
 
 export const memberKey = (node: NodeId): string => `${MEMBER_PREFIX}${node}`
 export const bucketKey = (stream: StreamId, origin: OriginId): string =>
@@ -58,6 +60,7 @@ export const accessKey = (stream: StreamId, prefix: string): string =>
   `${ACCESS_PREFIX}${stream}/${prefix}`
 export const settingsKey = (stream: StreamId): string => `${SETTINGS_PREFIX}${stream}`
 export const accessKeyKey = (accessKeyId: string): string => `${KEY_PREFIX}${accessKeyId}`
+export const revokedKey = (accessKeyId: string): string => `${REVOKED_PREFIX}${accessKeyId}`
 
 /** The stream and prefix (byte string) of an `access/…` key, null where it is none. */
 export function parseAccessKey(key: string): { stream: StreamId; prefix: string } | null {
@@ -260,6 +263,9 @@ export const encodeAccessKeyRecord = (
     ],
     before,
   )
+
+export const encodeRevoked = (record: RevokedRecord, before: Buffer | null = null): Buffer =>
+  write([['revokedMs', record.revokedMs]], before)
 
 const grantFields = (grant: Grant): ReadonlyMap<string, Packable> =>
   new Map<string, Packable>([

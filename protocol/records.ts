@@ -11,6 +11,7 @@
  * | `access/<stream>/<prefix>` | AccessRecord: public or private; a bucket without one is public only if every claim said so |
  * | `settings/<stream>` | BucketSettings |
  * | `key/<access key id>` | AccessKeyRecord |
+ * | `revoked/<access key id>` | RevokedRecord: this key counts no more, whatever is still written about it |
  *
  * Values are msgpack maps; unknown fields are kept by whoever rewrites them. `record-codec.ts` reads and
  * writes them; what does not parse is ignored with a warning, never trusted.
@@ -86,9 +87,14 @@ export interface AccessKeyRecord {
   readonly secret: string
   /** The app it was made for, null for others. */
   readonly app: string | null
-  /** The app's main bucket (`BUCKET_NAME`). */
+  /** The app's main bucket (`BUCKET_NAME`). Without an app: the key signs the URLs of this bucket. */
   readonly bucket: BucketName | null
   readonly grants: readonly Grant[]
   readonly createdMs: number
   readonly expiresMs: number | null
+}
+
+/** Stays for ever: a change of the key that was made elsewhere at the same time must not bring it back. */
+export interface RevokedRecord {
+  readonly revokedMs: number
 }

@@ -1,5 +1,7 @@
 /** All commands, in the order in which the help lists them. */
 import type { CommandDefinition } from '../command.ts'
+import { access } from './access/access.ts'
+import { keys } from './access/keys.ts'
 import { buckets } from './buckets/buckets.ts'
 import { create } from './buckets/create.ts'
 import { destroy } from './buckets/destroy.ts'
@@ -35,6 +37,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
   set,
   destroy,
   env,
+  keys,
+  access,
   mount,
   unmount,
   mounts,

@@ -13,7 +13,7 @@ import type { Volume } from '../../volume/volume.ts'
 import type { ClusterState } from './state.ts'
 
 /** What an app does with its own bucket; the bucket's settings are for people. */
-const APP_VERBS: readonly Verb[] = ['read', 'write', 'list', 'delete']
+export const APP_VERBS: readonly Verb[] = ['read', 'write', 'list', 'delete']
 /** What a URL may be made for. */
 const URL_VERBS: readonly Verb[] = ['read', 'write', 'delete']
 /** 20 characters, as access key ids of S3 have; tools check that. */
@@ -23,6 +23,14 @@ const ID_RANDOM_CHARACTERS = 15
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 /** 30 bytes are 40 characters of base64url, the length of S3's secrets. */
 const SECRET_BYTES = 30
+
+export interface WantedKey {
+  readonly app: string | null
+  readonly bucket: BucketName | null
+  readonly grants: readonly Grant[]
+  /** Left out: never. */
+  readonly expiresMs?: number | null
+}
 
 /** How an app on this machine reaches its objects. */
 export interface Endpoint {
@@ -46,8 +54,8 @@ export function grantApp(
   const grant: Grant = { bucket, prefix: '', verbs: APP_VERBS }
   const known = keyOfApp(state, app)
   const record: AccessKeyRecord =
-    known === null
-      ? newKey(request, grant, environment)
+    known === null || known.expiresMs !== null
+      ? newKey({ ...request, grants: [grant] }, environment)
       : { ...known, bucket: known.bucket ?? bucket, grants: addGrant(known.grants, grant) }
   const row = accessKeyKey(record.id)
   return new Map([[row, encodeAccessKeyRecord(record, volume.config(row))]])
@@ -59,7 +67,7 @@ export function grantApp(
  */
 export function newUrlKey(bucket: BucketName, environment: Environment): AccessKeyRecord {
   const grant: Grant = { bucket, prefix: '', verbs: URL_VERBS }
-  return newKey({ app: null, bucket }, grant, environment)
+  return newKey({ app: null, bucket, grants: [grant] }, environment)
 }
 
 /** Of several (two machines made one at once) the first by id. */
@@ -70,9 +78,9 @@ export function findUrlKey(state: ClusterState, bucket: BucketName): AccessKeyRe
   return keys.sort((a, b) => (a.id < b.id ? -1 : 1))[0] ?? null
 }
 
-function newKey(
-  { app, bucket }: { readonly app: string | null; readonly bucket: BucketName },
-  grant: Grant,
+/** A key with random id and secret, as a record that is written nowhere yet. */
+export function newKey(
+  { app, bucket, grants, expiresMs = null }: WantedKey,
   environment: Environment,
 ): AccessKeyRecord {
   const letters = [...environment.randomBytes(ID_RANDOM_CHARACTERS)].map(
@@ -83,9 +91,9 @@ function newKey(
     secret: environment.randomBytes(SECRET_BYTES).toString('base64url'),
     app,
     bucket,
-    grants: [grant],
+    grants,
     createdMs: Math.floor(environment.nowMs()),
-    expiresMs: null,
+    expiresMs,
   }
 }
 
@@ -94,10 +102,20 @@ const addGrant = (grants: readonly Grant[], added: Grant): Grant[] => [
   added,
 ]
 
-/** The app's key; of several (two machines made one at once) the first by id, the same everywhere. */
-function keyOfApp(state: ClusterState, app: string): AccessKeyRecord | null {
+/**
+ * The app's key, the same on every machine: of several the one that lasts longest, then the oldest. So a
+ * second key changes nothing for those who have the first, and takes its place once that is removed.
+ */
+export function keyOfApp(state: ClusterState, app: string): AccessKeyRecord | null {
   const keys = [...state.accessKeys()].filter((key) => key.app === app)
-  return keys.sort((a, b) => (a.id < b.id ? -1 : 1))[0] ?? null
+  return keys.sort(byRank)[0] ?? null
+}
+
+function byRank(a: AccessKeyRecord, b: AccessKeyRecord): number {
+  const aEnd = a.expiresMs ?? Number.POSITIVE_INFINITY
+  const bEnd = b.expiresMs ?? Number.POSITIVE_INFINITY
+  if (aEnd !== bEnd) return aEnd > bEnd ? -1 : 1
+  return a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1)
 }
 
 /** Apps that have a key on this bucket. */
@@ -125,14 +143,21 @@ export function appEnvironment(
       next: `"shoal create BUCKET --app ${app}" makes one.`,
     })
   }
-  const named = bucket ?? key.bucket
-  const variables = [
+  return { app, variables: keyVariables(key, endpoint, bucket ?? key.bucket) }
+}
+
+/** What a program needs to use a key through this machine. @param bucket null: none in particular */
+export function keyVariables(
+  key: AccessKeyRecord,
+  endpoint: Endpoint,
+  bucket: BucketName | null,
+): AppEnvironment['variables'] {
+  return [
     { name: 'AWS_ACCESS_KEY_ID', value: key.id },
     { name: 'AWS_SECRET_ACCESS_KEY', value: key.secret },
     { name: 'AWS_ENDPOINT_URL_S3', value: endpoint.http },
     { name: 'AWS_REGION', value: 'auto' },
-    ...(named === null ? [] : [{ name: 'BUCKET_NAME', value: named }]),
+    ...(bucket === null ? [] : [{ name: 'BUCKET_NAME', value: bucket }]),
     { name: 'SHOAL_URL', value: endpoint.publicUrl },
   ]
-  return { app, variables }
 }

@@ -28,7 +28,7 @@ import { DEFAULT_SETTINGS } from './state.ts'
 import type { BucketState, ClusterState } from './state.ts'
 
 /** How long a change waits for what live peers know already (rule 4). */
-const REFRESH_WITHIN_MS = 1_000
+export const REFRESH_WITHIN_MS = 1_000
 
 export interface BucketsOptions {
   readonly environment: Environment

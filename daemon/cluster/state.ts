@@ -22,6 +22,8 @@ import {
   parseDestroyed,
   parseMember,
   parseSettings,
+  REVOKED_PREFIX,
+  revokedKey,
   SETTINGS_PREFIX,
 } from '../../protocol/record-codec.ts'
 import type {
@@ -181,7 +183,10 @@ function readView(volume: ClusterVolume, log: Pick<Logger, 'warning'>): View {
       joinClaim(known, claim, scopes, settingsByStream.get(claim.stream)),
     )
   }
-  const keys = records(KEY_PREFIX, parseAccessKeyRecord)
+  const revoked = new Set(volume.configs(REVOKED_PREFIX).keys())
+  const keys = records(KEY_PREFIX, parseAccessKeyRecord).filter(
+    ({ id }) => !revoked.has(revokedKey(id)),
+  )
   return {
     bucketByName: chooseByName(bucketByStream.values()),
     bucketByStream,

@@ -4,6 +4,7 @@ import type { Caller } from '../../volume/volume.ts'
 import type { Addresses } from '../addresses.ts'
 import type { Endpoint } from '../cluster/access-keys.ts'
 import type { Buckets } from '../cluster/buckets.ts'
+import type { AccessKeys } from '../cluster/keys.ts'
 import type { ClusterState } from '../cluster/state.ts'
 import type { Doorbell } from '../doorbell.ts'
 import type { Mounts } from '../mounts/mounts.ts'
@@ -21,6 +22,7 @@ export interface ControlBackend {
   readonly stores: Stores
   readonly state: ClusterState
   readonly buckets: Buckets
+  readonly keys: AccessKeys
   readonly mounts: Mounts
   readonly doorbell: Doorbell
   readonly peers: Peers

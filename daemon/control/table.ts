@@ -6,6 +6,7 @@ import type { AnswerByType } from '../../protocol/messages/control-answers.ts'
 import type { JoinStep, RequestByType, RequestType } from '../../protocol/messages/control.ts'
 import { answerBucketRequests } from './bucket-requests.ts'
 import { answerClusterRequests } from './cluster-requests.ts'
+import { answerKeyRequests } from './key-requests.ts'
 import { answerMountRequests } from './mount-requests.ts'
 import { answerNodeRequests } from './node-requests.ts'
 import { answerObjectRequests } from './object-requests.ts'
@@ -28,6 +29,7 @@ export type AnswererTable = { readonly [Type in RequestType]: Answerer<Type> }
 export const newAnswererTable = (backend: ControlBackend): AnswererTable => ({
   ...answerNodeRequests(backend),
   ...answerBucketRequests(backend),
+  ...answerKeyRequests(backend),
   ...answerMountRequests(backend),
   ...answerObjectRequests(backend),
   ...answerClusterRequests(backend),

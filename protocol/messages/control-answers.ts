@@ -14,6 +14,8 @@ import {
   text,
   whole,
 } from '../encoding/schema.ts'
+import { VERBS } from '../records.ts'
+import type { Verb } from '../records.ts'
 import type { RequestType } from './control.ts'
 
 const LABEL_MAX_UNITS = 256
@@ -22,6 +24,10 @@ const SENTENCE_MAX_UNITS = 4096
 const BUCKETS_MAX = 4096
 const MOUNTS_MAX = 1024
 const PEERS_MAX = 256
+/** At some 200 bytes each; who has more asks for those of one app or bucket. */
+const KEYS_MAX = 4096
+const GRANTS_MAX = 256
+const SCOPES_MAX = 4096
 
 export interface BucketSummary {
   readonly name: string
@@ -46,6 +52,35 @@ export interface BucketDetails extends BucketSummary {
 export interface AppEnvironment {
   readonly app: string
   readonly variables: readonly { readonly name: string; readonly value: string }[]
+}
+
+export interface GrantSummary {
+  /** null: every bucket. */
+  readonly bucket: string | null
+  /** Byte string, a scope as in `policy.ts`. */
+  readonly prefix: string
+  readonly verbs: readonly Verb[]
+}
+
+/** An access key, without its secret. */
+export interface KeySummary {
+  readonly id: string
+  readonly app: string | null
+  /** `urls`: made by itself, signs what `shoal url` prints for `bucket`. */
+  readonly purpose: 'app' | 'urls' | 'other'
+  readonly bucket: string | null
+  readonly grants: readonly GrantSummary[]
+  readonly createdMs: number
+  readonly expiresMs: number | null
+  readonly expired: boolean
+}
+
+export interface AccessSummary {
+  readonly bucket: string
+  /** Whether everybody may read what no scope below speaks of. */
+  readonly public: boolean
+  /** Byte strings. */
+  readonly scopes: readonly { readonly prefix: string; readonly public: boolean }[]
 }
 
 export interface MountSummary {
@@ -113,6 +148,15 @@ export interface AnswerByType {
   readonly 'bucket-set': BucketDetails
   readonly 'bucket-destroy': { readonly name: string }
   readonly 'app-environment': AppEnvironment
+  readonly 'key-create': {
+    readonly key: KeySummary
+    readonly variables: AppEnvironment['variables']
+  }
+  readonly 'key-list': { readonly keys: readonly KeySummary[] }
+  readonly 'key-show': KeySummary
+  readonly 'key-remove': KeySummary
+  readonly 'access-list': AccessSummary
+  readonly 'access-set': AccessSummary
   readonly mount: MountSummary
   readonly unmount: { readonly directory: string }
   readonly mounts: { readonly mounts: readonly MountSummary[] }
@@ -145,9 +189,27 @@ const bucketDetails: Schema<BucketDetails> = object({
   apps: labels,
   mounts: list(sentence, MOUNTS_MAX),
 })
-const environment: Schema<AppEnvironment> = object({
-  app: label,
-  variables: list(object({ name: label, value: sentence }), 32),
+const variables = list(object({ name: label, value: sentence }), 32)
+const environment: Schema<AppEnvironment> = object({ app: label, variables })
+const grant: Schema<GrantSummary> = object({
+  bucket: nullable(label),
+  prefix: sentence,
+  verbs: list(oneOf(VERBS), VERBS.length),
+})
+const keySummary: Schema<KeySummary> = object({
+  id: label,
+  app: nullable(label),
+  purpose: oneOf(['app', 'urls', 'other']),
+  bucket: nullable(label),
+  grants: list(grant, GRANTS_MAX),
+  createdMs: finite(),
+  expiresMs: nullable(finite()),
+  expired: flag(),
+})
+const accessSummary: Schema<AccessSummary> = object({
+  bucket: label,
+  public: flag(),
+  scopes: list(object({ prefix: sentence, public: flag() }), SCOPES_MAX),
 })
 const mountSummary: Schema<MountSummary> = object({
   id: label,
@@ -205,6 +267,12 @@ const ANSWER_SCHEMAS: { readonly [Type in RequestType]: Schema<AnswerByType[Type
   'bucket-set': bucketDetails,
   'bucket-destroy': object({ name: label }),
   'app-environment': environment,
+  'key-create': object({ key: keySummary, variables }),
+  'key-list': object({ keys: list(keySummary, KEYS_MAX) }),
+  'key-show': keySummary,
+  'key-remove': keySummary,
+  'access-list': accessSummary,
+  'access-set': accessSummary,
   mount: mountSummary,
   unmount: object({ directory: sentence }),
   mounts: object({ mounts }),

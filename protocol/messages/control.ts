@@ -10,6 +10,8 @@ import { isErrorCode, ShoalError } from '../errors.ts'
 import { parseBucketName } from '../ids.ts'
 import type { BucketName } from '../ids.ts'
 import { KEY_MAX_BYTES } from '../limits.ts'
+import { VERBS } from '../records.ts'
+import type { Verb } from '../records.ts'
 import {
   flag,
   list,
@@ -31,6 +33,8 @@ const LABEL_MAX_UNITS = 128
 const TOKEN_MAX_UNITS = 4096
 const OPTIONS_MAX = 64
 const REGIONS_MAX = 64
+/** What one key is made for in one go; a command line that names more is a mistake. */
+const SCOPES_MAX = 64
 
 const bucket: Schema<BucketName> = mapped(text(256), parseBucketName)
 /** A byte string as text. NUL is refused by `text`, and no command line can carry it either. */
@@ -60,6 +64,14 @@ const bucketChange: Schema<BucketChange> = object({
   quotaBytes: nullable(whole()),
 })
 
+/** Buckets or parts of them: a prefix is a byte string and a scope as in `policy.ts`. */
+export interface BucketScope {
+  readonly bucket: BucketName
+  readonly prefix: string
+}
+
+const bucketScope: Schema<BucketScope> = object({ bucket, prefix: key })
+
 /** A request that says nothing but its type. */
 export type NoFields = Readonly<Record<string, unknown>>
 
@@ -77,6 +89,20 @@ export interface RequestByType {
   readonly 'bucket-set': { readonly name: BucketName; readonly change: BucketChange }
   readonly 'bucket-destroy': { readonly name: BucketName; readonly force: boolean }
   readonly 'app-environment': { readonly app: string }
+  readonly 'key-create': {
+    readonly app: string | null
+    /** Empty: what the app's key may do already; without an app every bucket. */
+    readonly scopes: readonly BucketScope[]
+    /** null: what apps may do. */
+    readonly verbs: readonly Verb[] | null
+    readonly expiresMs: number | null
+  }
+  readonly 'key-list': { readonly app: string | null; readonly bucket: BucketName | null }
+  readonly 'key-show': { readonly id: string }
+  readonly 'key-remove': { readonly id: string }
+  readonly 'access-list': { readonly bucket: BucketName }
+  /** null: as what is around it. */
+  readonly 'access-set': BucketScope & { readonly public: boolean | null }
   readonly mount: {
     readonly bucket: BucketName
     /** Byte string, '' = the whole bucket. */
@@ -114,6 +140,17 @@ export const REQUEST_SCHEMAS: { readonly [Type in RequestType]: Schema<RequestBy
   'bucket-set': object({ name: bucket, change: bucketChange }),
   'bucket-destroy': object({ name: bucket, force: flag() }),
   'app-environment': object({ app: label }),
+  'key-create': object({
+    app: nullable(label),
+    scopes: list(bucketScope, SCOPES_MAX),
+    verbs: nullable(list(oneOf(VERBS), VERBS.length)),
+    expiresMs: nullable(whole(1)),
+  }),
+  'key-list': object({ app: nullable(label), bucket: nullable(bucket) }),
+  'key-show': object({ id: label }),
+  'key-remove': object({ id: label }),
+  'access-list': object({ bucket }),
+  'access-set': object({ bucket, prefix: key, public: nullable(flag()) }),
   mount: object({
     bucket,
     prefix: key,

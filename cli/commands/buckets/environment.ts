@@ -36,7 +36,7 @@ export function readApp(input: CommandInput): string | null {
 
 /** `NAME=value` lines. No value of ours needs quotes; one that did gets them. */
 export function printEnvironment(
-  { variables }: AppEnvironment,
+  { variables }: Pick<AppEnvironment, 'variables'>,
   input: CommandInput,
   output: Output,
 ): void {
@@ -45,7 +45,9 @@ export function printEnvironment(
 }
 
 /** The variables as one JSON value. */
-export const environmentObject = ({ variables }: AppEnvironment): Record<string, string> =>
+export const environmentObject = ({
+  variables,
+}: Pick<AppEnvironment, 'variables'>): Record<string, string> =>
   Object.fromEntries(variables.map(({ name, value }) => [name, value]))
 
 const quote = (value: string): string =>
