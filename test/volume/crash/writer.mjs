@@ -1,8 +1,8 @@
 /** Writes to a volume until it is killed, and says what it has done: one line for each acknowledged operation. */
 import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
-import { realEnvironment } from '../../dist/cli/environment.js'
-import { openVolume } from '../../dist/volume/open.js'
+import { realEnvironment } from '../../../dist/cli/environment.js'
+import { openVolume } from '../../../dist/volume/open.js'
 
 const [folder, durable] = process.argv.slice(2)
 const sealBytes = (bytes) => ({

@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
-import { openVolume } from '../../volume/open.ts'
-import type { Volume } from '../../volume/volume.ts'
-import { FakeContents } from './fake-contents.ts'
-import { key, newClock, STREAM } from './support.ts'
-import { parseNodeId } from '../../protocol/ids.ts'
+import { openVolume } from '../../../volume/open.ts'
+import type { Volume } from '../../../volume/volume.ts'
+import { FakeContents } from '../fake-contents.ts'
+import { key, newClock, STREAM } from '../support.ts'
+import { parseNodeId } from '../../../protocol/ids.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const writer = join(root, 'test/volume/crash-writer.mjs')
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const writer = join(root, 'test/volume/crash/writer.mjs')
 const isBuilt = existsSync(join(root, 'dist/volume/open.js'))
 if (!isBuilt) console.log('skipped: the crash tests need `npm run build`')
 
