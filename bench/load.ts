@@ -47,6 +47,10 @@ function runConnection(socket: net.Socket, take: () => Buffer | null): Promise<v
       }
     }
     socket.once('connect', advance).once('error', reject)
+    // Comes also behind `resolve`, where it changes nothing.
+    socket.once('close', () => {
+      reject(new Error('the server closed the connection'))
+    })
     socket.on('data', (chunk: Buffer) => {
       if (left > 0) {
         left -= chunk.length

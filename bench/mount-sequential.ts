@@ -11,7 +11,6 @@ const ROUNDS = 3
 export function measureSequential({ here, disk, quick }: Lab): Group {
   const blocks = quick ? 128 : 1024
   const title = quick ? '128 MiB' : '1 GiB'
-  const block = randomBytes(BLOCK_BYTES)
   const folders = { mount: here.mount, disk }
   const rates = {
     mount: { write: [] as number[], sync: [] as number[], read: [] as number[] },
@@ -22,14 +21,14 @@ export function measureSequential({ here, disk, quick }: Lab): Group {
     for (const side of ['disk', 'mount'] as const) {
       const path = join(folders[side], 'sequential')
       const wrote = rate(blocks, () => {
-        writeFile(path, block, blocks, false)
+        writeFile(path, blocks, false)
       })
       const read = rate(blocks, () => {
-        readFile(path, block)
+        readFile(path)
       })
       rmSync(path)
       const synced = rate(blocks, () => {
-        writeFile(path, block, blocks, true)
+        writeFile(path, blocks, true)
       })
       rmSync(path)
       if (round === 0) continue
@@ -62,7 +61,9 @@ function rate(blocks: number, work: () => void): number {
   return blocks / ((performance.now() - start) / 1000)
 }
 
-function writeFile(path: string, block: Buffer, blocks: number, durable: boolean): void {
+function writeFile(path: string, blocks: number, durable: boolean): void {
+  // Another content each time, or what is known from the round before would be stored once.
+  const block = randomBytes(BLOCK_BYTES)
   const file = openSync(path, 'w')
   for (let at = 0; at < blocks; at += 1) {
     block.writeUInt32LE(at)
@@ -72,7 +73,8 @@ function writeFile(path: string, block: Buffer, blocks: number, durable: boolean
   closeSync(file)
 }
 
-function readFile(path: string, block: Buffer): void {
+function readFile(path: string): void {
+  const block = Buffer.allocUnsafe(BLOCK_BYTES)
   const file = openSync(path, 'r')
   while (readSync(file, block) > 0);
   closeSync(file)

@@ -140,5 +140,16 @@ function parseBase(text: string): URL {
       hint: 'it looks like http://127.0.0.1:7070',
     })
   }
-  return new URL(text)
+  const base = new URL(text)
+  // Signed is what the server sees; a proxy that cuts a path off would break every signature.
+  if (base.pathname !== '/') {
+    throw new StorageError(
+      'NotConfigured',
+      `use "${text}" as the storage's address: it has a path`,
+      {
+        hint: 'give the storage a host name or a port of its own',
+      },
+    )
+  }
+  return base
 }

@@ -20,6 +20,8 @@ const CONTINUE_WAIT_MS = 1_000
 const ERROR_BODY_MAX_BYTES = 64 * 1024
 /** No byte in either direction for so long: the server or the way to it is gone. */
 const IDLE_TIMEOUT_MS = 60_000
+/** After a large body the server makes it durable before it answers: gigabytes on a slow disk take minutes. */
+const DURABLE_TIMEOUT_MS = 600_000
 /** Connections to one server; more only queue up there. */
 const SOCKETS_MAX = 64
 
@@ -111,7 +113,7 @@ function openRequest(connection: Connection, request: StorageRequest): http.Clie
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   })
   outgoing.setTimeout(IDLE_TIMEOUT_MS, () => {
-    const why = `no byte for ${IDLE_TIMEOUT_MS / 1000} s`
+    const why = 'no byte came for too long'
     outgoing.destroy(new StorageError('Timeout', `${request.what}: ${why}`, { retryable: true }))
   })
   return outgoing
@@ -165,7 +167,9 @@ async function sendBody(
     onProgress?.({ loaded, total: body.size })
   }
   if (!answered && body.size !== null && loaded < body.size) checkSize(body, -1, request.what)
-  if (!outgoing.destroyed) outgoing.end()
+  if (outgoing.destroyed) return
+  if (asksFirst(body)) outgoing.setTimeout(DURABLE_TIMEOUT_MS)
+  outgoing.end()
 }
 
 /** A file that grows or shrinks while it is sent would leave the connection out of step. */

@@ -68,6 +68,7 @@ test('nothing there: says what is missing and how to get it', () => {
   expect(failed).toThrow(StorageError)
   expect(failed).toThrow(/no daemon runs.*shoal up/)
   expect(() => discoverConnection({ endpoint: 'ftp://x' }, printed)).toThrow(/ftp:/)
+  expect(() => discoverConnection({ publicUrl: 'https://x/files' }, printed)).toThrow(/has a path/)
 })
 
 test('damaged files are as good as none', () => {
