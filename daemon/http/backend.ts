@@ -30,7 +30,7 @@ export type HttpVolume = Pick<
 >
 
 /** The part of the content store that this edge calls. */
-export type HttpContents = Pick<ContentStore, 'readPiece' | 'upload'>
+export type HttpContents = Pick<ContentStore, 'readPiece' | 'upload' | 'arriving'>
 
 /** Uploads in parts, of all buckets. */
 export type HttpUploads = Pick<

@@ -187,7 +187,7 @@ export class FakeBackend implements HttpBackend {
   readonly bells: number[] = []
   urls: string[] = []
   domains: string[] = []
-  onFetch: (() => void) | null = null
+  onFetch: (() => void | Promise<void>) | null = null
   /** Added to the clock. */
   offsetMs = 0
   readonly home: string = mkdtempSync(join(tmpdir(), 'shoal-http-'))
@@ -244,12 +244,9 @@ export class FakeBackend implements HttpBackend {
     return this.urls
   }
 
-  fetch(): Promise<void> {
-    if (this.onFetch === null) {
-      return Promise.reject(new ShoalError('missing-content', 'fetch a content'))
-    }
-    this.onFetch()
-    return Promise.resolve()
+  async fetch(): Promise<void> {
+    if (this.onFetch === null) throw new ShoalError('missing-content', 'fetch a content')
+    await this.onFetch()
   }
 
   committed(_stream: unknown, lseq: number): Promise<void> {

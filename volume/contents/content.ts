@@ -70,6 +70,14 @@ export interface PartialContent extends ContentReference {
   close(): void
 }
 
+/** A content that another thread or process is fetching, read as it comes. */
+export interface ArrivingContent {
+  /** One piece, verified; null while it is not here. @throws ShoalError `io` */
+  read(index: number): Buffer | null
+  /** Idempotent. */
+  close(): void
+}
+
 /** A stored file in use: it holds flock LOCK_SH (rule 20), so that nobody turns it into a staging file. */
 export interface HeldContent {
   readonly hash: Hash
@@ -128,6 +136,8 @@ export interface ContentStore {
   readPieces(content: ContentReference): Buffer
   /** The `.part` of a content that is being fetched; one object for all readers of this process. */
   partial(content: ContentReference): PartialContent
+  /** What there is of a content that somebody else is fetching; a look into a file, nothing is fetched by it. */
+  arriving(content: ContentReference): ArrivingContent
   /** Rehashes a stored content as a whole; a bad copy is set aside. False when missing, too. */
   verify(content: ContentReference): boolean
   /** Opens a stored content for use by path or descriptor; the holder closes it. @throws `missing-content` */

@@ -15,6 +15,7 @@ import type { Hash } from '../../protocol/ids.ts'
 import { INLINE_MAX_BYTES } from '../../protocol/limits.ts'
 import type {
   AbandonedStaging,
+  ArrivingContent,
   ContentReference,
   ContentStore,
   HeldContent,
@@ -25,6 +26,7 @@ import type {
 } from './content.ts'
 import { copyFile } from './copy.ts'
 import { ContentSync, syncFileNow, syncFolder, syncFolderNow } from './durable.ts'
+import { ArrivingPart } from './fetch/arriving.ts'
 import { ContentPart } from './fetch/part.ts'
 import { holdContent, invertContent } from './hold.ts'
 import { ContentsLock } from './lock.ts'
@@ -223,6 +225,11 @@ class Contents implements ContentStore {
     const part = new ContentPart(content, files, owner, this.#environment)
     this.#partByHash.set(hash, part)
     return part
+  }
+
+  arriving(content: ContentReference): ArrivingContent {
+    const path = this.path(content.hash)
+    return new ArrivingPart(content, { part: `${path}.part`, pieces: `${path}.pieces` })
   }
 
   hold(hash: Hash): HeldContent {

@@ -1,12 +1,13 @@
 /**
  * Sending an object's bytes: piece by piece, each verified before it leaves (rule 23), with back pressure,
  * so that one answer holds at most one piece. A content that is not here, or turns out rotten, is fetched
- * from a peer first.
+ * from a peer and sent as its pieces come.
  */
 import type { ServerResponse } from 'node:http'
 import { ShoalError } from '../../../protocol/errors.ts'
 import { PIECE_BYTES } from '../../../protocol/limits.ts'
 import type { Environment } from '../../../protocol/environment.ts'
+import type { ArrivingContent } from '../../../volume/contents/content.ts'
 import type { Version } from '../../../volume/volume.ts'
 import type { HttpBackend, HttpBucket } from '../backend.ts'
 
@@ -20,35 +21,43 @@ export interface Slice {
   readonly last: number
 }
 
+/** How often a piece that is on its way is looked for; one look costs a system call. */
+const ARRIVAL_POLL_MS = 10
+
+/** A content that is on its way here. */
+interface Arrival {
+  readonly content: ArrivingContent
+  /** Resolves, never rejects, when it is whole or cannot be got. */
+  readonly ended: Promise<void>
+  state:
+    | { readonly at: 'coming' }
+    | { readonly at: 'here' }
+    | { readonly at: 'failed'; cause: unknown }
+}
+
 /** Where a slice's bytes come from. The first piece is read before an answer begins, so that failures have a status. */
 export class SliceReader {
   readonly #backend: HttpBackend
   readonly #bucket: HttpBucket
   readonly #slice: Slice
   readonly #inline: Buffer | null
+  #arrival: Arrival | null = null
   #next: number
 
-  private constructor(backend: HttpBackend, bucket: HttpBucket, slice: Slice) {
+  constructor(backend: HttpBackend, bucket: HttpBucket, slice: Slice) {
     const body = bucket.volume.body(slice.version)
     this.#backend = backend
     this.#bucket = bucket
     this.#slice = slice
     this.#inline = body.where === 'inline' ? body.bytes : null
     this.#next = slice.first
+    if (body.where === 'missing') this.#arrival = this.#fetch()
   }
 
   /**
+   * The next bytes, at most a piece; null behind the last.
    * @throws ShoalError `missing-content`, `unavailable`, `timeout` when nobody can be asked for it
    */
-  static async open(backend: HttpBackend, bucket: HttpBucket, slice: Slice): Promise<SliceReader> {
-    const reader = new SliceReader(backend, bucket, slice)
-    if (bucket.volume.body(slice.version).where === 'missing') {
-      await backend.fetch(bucket.stream, slice.version)
-    }
-    return reader
-  }
-
-  /** The next bytes, at most a piece; null behind the last. */
   async next(): Promise<Buffer | null> {
     const { version, last } = this.#slice
     if (this.#next > last) return null
@@ -70,19 +79,66 @@ export class SliceReader {
     return bytes
   }
 
+  /** Whether everything has been read. */
+  get isAtEnd(): boolean {
+    return this.#next > this.#slice.last
+  }
+
+  /** To be called when no more is read; a content that is on its way goes on coming. Idempotent. */
+  close(): void {
+    this.#arrival?.content.close()
+  }
+
   /** A rotten copy has been set aside by the reader of pieces: a peer's takes its place. */
   async #piece(index: number): Promise<Buffer> {
-    const { contents } = this.#backend
+    if (this.#arrival !== null) return this.#arrivingPiece(this.#arrival, index)
     try {
-      return contents.readPiece(this.#slice.version, index)
+      return this.#backend.contents.readPiece(this.#slice.version, index)
     } catch (cause) {
       const code = cause instanceof ShoalError ? cause.code : null
       if (code !== 'corrupt' && code !== 'missing-content') throw cause
-      await this.#backend.fetch(this.#bucket.stream, this.#slice.version)
-      return contents.readPiece(this.#slice.version, index)
+      this.#arrival = this.#fetch()
+      return this.#arrivingPiece(this.#arrival, index)
+    }
+  }
+
+  #fetch(): Arrival {
+    const { contents } = this.#backend
+    const { version } = this.#slice
+    const arrival: Arrival = {
+      content: contents.arriving(version),
+      ended: this.#backend.fetch(this.#bucket.stream, version).then(
+        () => {
+          arrival.state = { at: 'here' }
+        },
+        (cause: unknown) => {
+          arrival.state = { at: 'failed', cause }
+        },
+      ),
+      state: { at: 'coming' },
+    }
+    return arrival
+  }
+
+  /** Waits for one piece, and no longer than for it. */
+  async #arrivingPiece(arrival: Arrival, index: number): Promise<Buffer> {
+    const backend = this.#backend
+    const { version } = this.#slice
+    for (;;) {
+      const { state } = arrival
+      if (state.at === 'here') return backend.contents.readPiece(version, index)
+      const bytes = arrival.content.read(index)
+      if (bytes !== null) return bytes
+      if (state.at === 'failed') throw state.cause
+      await Promise.race([arrival.ended, pause(backend.environment)])
     }
   }
 }
+
+const pause = (environment: Environment): Promise<void> =>
+  new Promise((resolve) => {
+    environment.after(ARRIVAL_POLL_MS, resolve)
+  })
 
 /** Sends what the reader still has behind `bytes`, and ends the answer. Stops quietly where the client goes. */
 export async function sendSlice(
@@ -91,15 +147,12 @@ export async function sendSlice(
   firstBytes: Buffer | null,
   environment: Environment,
 ): Promise<void> {
-  let bytes = firstBytes
-  while (bytes !== null) {
-    const following: Buffer | null = await reader.next()
-    if (following === null) {
+  for (let bytes = firstBytes; bytes !== null; bytes = await reader.next()) {
+    if (reader.isAtEnd) {
       outgoing.end(bytes)
       return
     }
     if (!outgoing.write(bytes) && !(await drained(outgoing, environment))) return
-    bytes = following
   }
   outgoing.end()
 }

@@ -16,8 +16,8 @@ import { ShoalError, errorFrom } from '../../../protocol/errors.ts'
 import { bytesOfHex } from '../../../protocol/ids.ts'
 import type { Hash } from '../../../protocol/ids.ts'
 import { PIECE_BYTES } from '../../../protocol/limits.ts'
-import { SEEK_DATA, SystemError, lseek } from '../../libc.ts'
 import { Bitmap } from './bitmap.ts'
+import { dataAt } from './data-at.ts'
 import type { ContentReference, PartialContent } from '../content.ts'
 import { readAt } from '../reader.ts'
 import { leafOf, pieceCount, pieceLength, piecesMatch, verifyPiece } from '../pieces.ts'
@@ -317,15 +317,5 @@ function readKnown(files: PartFiles, content: ContentReference): Buffer | null {
     return piecesMatch(pieces, content.hash, content.size) ? pieces : null
   } catch {
     return null
-  }
-}
-
-/** Offset of the next byte with data at or behind `offset`; null when only a hole follows. */
-function dataAt(fd: number, offset: number): number | null {
-  try {
-    return lseek(fd, offset, SEEK_DATA)
-  } catch (cause) {
-    if (cause instanceof SystemError && cause.code === 'ENXIO') return null
-    throw cause
   }
 }

@@ -89,11 +89,15 @@ async function copyBytes(
   }
   if (range.last >= range.first) {
     const slice = { version: source.version, ...range }
-    const reader = await SliceReader.open(backend, source.bucket, slice)
-    for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
-      for (const checksum of checksums.values()) checksum.update(piece)
-      await bytes.write(piece)
-      await nextTurn(backend.environment)
+    const reader = new SliceReader(backend, source.bucket, slice)
+    try {
+      for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
+        for (const checksum of checksums.values()) checksum.update(piece)
+        await bytes.write(piece)
+        await nextTurn(backend.environment)
+      }
+    } finally {
+      reader.close()
     }
   }
   return new Map([...checksums].map(([algorithm, checksum]) => [algorithm, checksum.digest()]))

@@ -26,10 +26,14 @@ export async function getObject(exchange: Exchange, target: ObjectTarget): Promi
     return
   }
   const { backend, outgoing } = exchange
-  const reader = await SliceReader.open(backend, target.bucket, { version, first, last })
-  const firstBytes = await reader.next()
-  writeHead(outgoing, exchange.requestId, status, headers)
-  await sendSlice(outgoing, reader, firstBytes, backend.environment)
+  const reader = new SliceReader(backend, target.bucket, { version, first, last })
+  try {
+    const firstBytes = await reader.next()
+    writeHead(outgoing, exchange.requestId, status, headers)
+    await sendSlice(outgoing, reader, firstBytes, backend.environment)
+  } finally {
+    reader.close()
+  }
 }
 
 interface ObjectAnswer {
