@@ -78,7 +78,7 @@ it('sends each piece as soon as it is here', async () => {
   for (let index = 0; index < 11; index += 1) {
     partial.write(index, body.subarray(index * PIECE, (index + 1) * PIECE))
     const expected = Math.min((index + 1) * PIECE, body.length)
-    await expect.poll(answer.size, { interval: 5, timeout: 5000 }).toBe(expected)
+    await expect.poll(() => answer.size(), { interval: 5, timeout: 5000 }).toBe(expected)
   }
   // all of it was sent before the fetch had even ended
   expect((await answer.done).equals(body)).toBe(true)

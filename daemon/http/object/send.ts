@@ -28,7 +28,7 @@ const ARRIVAL_POLL_MS = 10
 interface Arrival {
   readonly content: ArrivingContent
   /** Resolves, never rejects, when it is whole or cannot be got. */
-  readonly ended: Promise<void>
+  ended: Promise<void>
   state:
     | { readonly at: 'coming' }
     | { readonly at: 'here' }
@@ -103,21 +103,19 @@ export class SliceReader {
   }
 
   #fetch(): Arrival {
-    const { contents } = this.#backend
-    const { version } = this.#slice
-    const arrival: Arrival = {
-      content: contents.arriving(version),
-      ended: this.#backend.fetch(this.#bucket.stream, version).then(
-        () => {
-          arrival.state = { at: 'here' }
-        },
-        (cause: unknown) => {
-          arrival.state = { at: 'failed', cause }
-        },
-      ),
-      state: { at: 'coming' },
-    }
+    const content = this.#backend.contents.arriving(this.#slice.version)
+    const arrival: Arrival = { content, ended: Promise.resolve(), state: { at: 'coming' } }
+    arrival.ended = this.#follow(arrival)
     return arrival
+  }
+
+  async #follow(arrival: Arrival): Promise<void> {
+    try {
+      await this.#backend.fetch(this.#bucket.stream, this.#slice.version)
+      arrival.state = { at: 'here' }
+    } catch (cause) {
+      arrival.state = { at: 'failed', cause }
+    }
   }
 
   /** Waits for one piece, and no longer than for it. */
