@@ -6,9 +6,11 @@ import * as fs from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { spawn, spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { lacks } from '../support/skipping.ts'
 import { TestMount, whyNoTestMounts } from './support/test-mount.ts'
 
 const skip = whyNoTestMounts() !== null
+const noPython = !skip && lacks('python3')
 
 describe.skipIf(skip).each(['auto', 'off'])('a mount with passthrough=%s', (passthrough) => {
   let mount: TestMount
@@ -132,7 +134,7 @@ describe.skipIf(skip).each(['auto', 'off'])('a mount with passthrough=%s', (pass
     expect(fs.readFileSync(at('kept'), 'utf8')).toBe('one two')
   })
 
-  it('exchanges two names, and refuses to replace where asked', () => {
+  it.skipIf(noPython)('exchanges two names, and refuses to replace where asked', () => {
     fs.writeFileSync(at('left'), 'L')
     fs.writeFileSync(at('right'), 'R')
     const program = `
@@ -202,7 +204,7 @@ print(rename2(a, b, 2), rename2(a, b, 1), rename2(a, b, 4))`
     expect(fs.statSync(name).mode & 0o7777).toBe(0o777)
   })
 
-  it('stores extended attributes, and tells the truth about a file', () => {
+  it.skipIf(noPython)('stores extended attributes, and tells the truth about a file', () => {
     fs.writeFileSync(at('tagged'), 'x'.repeat(5000))
     const attribute = (...words: string[]): { status: number | null; stdout: string } => {
       const { status, stdout } = spawnSync(words[0] ?? '', [...words.slice(1), at('tagged')], {
@@ -250,7 +252,7 @@ print(rename2(a, b, 2), rename2(a, b, 1), rename2(a, b, 4))`
     expect(fs.existsSync(at('many'))).toBe(false)
   })
 
-  it('keeps holes as holes, finds them, and fills and punches them', () => {
+  it.skipIf(noPython)('keeps holes as holes, finds them, and fills and punches them', () => {
     const name = at('sparse')
     const fd = fs.openSync(name, 'w+')
     fs.writeSync(fd, 'end', 8_000_000)
@@ -268,7 +270,7 @@ print(os.lseek(fd, 0, os.SEEK_END))`
     expect(fs.readFileSync(name).every((byte) => byte === 0)).toBe(true)
   })
 
-  it('maps files, shared and written', () => {
+  it.skipIf(noPython)('maps files, shared and written', () => {
     const name = at('mapped')
     const code = `
 import mmap, os
@@ -297,7 +299,7 @@ os.close(fd)`
     expect(listed.some((name) => name.equals(Buffer.from([0xff, 0xfe, 0x80])))).toBe(true)
   })
 
-  it('makes files without a name, and gives them one', () => {
+  it.skipIf(noPython)('makes files without a name, and gives them one', () => {
     const code = `
 import ctypes, os
 libc = ctypes.CDLL(None)
