@@ -10,10 +10,10 @@ import type { Volume } from '../../volume/volume.ts'
 const SYNCED_MAX = 4096
 
 export class StagingSync {
-  readonly #volume: Volume
+  readonly #volume: Pick<Volume, 'durable'>
   readonly #synced: Set<string> = new Set()
 
-  constructor(volume: Volume) {
+  constructor(volume: Pick<Volume, 'durable'>) {
     this.#volume = volume
   }
 

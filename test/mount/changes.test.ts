@@ -131,6 +131,22 @@ describe.skipIf(skip).each(['auto', 'off'])('changes of others, passthrough=%s',
     expect(fs.statSync(at('moded')).mode & 0o777).toBe(0o400)
   })
 
+  it('leaves the owner unset where it is its own default (rule 8)', () => {
+    const path = at('owned')
+    const owner = (): readonly [number | null | undefined, number | null | undefined] => {
+      const rows = other.volume.lookup({ parent: ROOT_INO, name: newName('owned') })
+      return [rows?.uid, rows?.gid]
+    }
+    fs.writeFileSync(path, '')
+    const { uid, gid } = fs.statSync(path)
+    expect(owner()).toEqual([null, null])
+    fs.chownSync(path, uid + 7, gid + 7)
+    expect(owner()).toEqual([uid + 7, gid + 7])
+    fs.chownSync(path, uid, gid)
+    expect(owner()).toEqual([null, null])
+    expect(fs.statSync(path)).toMatchObject({ uid, gid })
+  })
+
   it('shows names that POSIX does not have, and reaches their objects', async () => {
     const long = 'l'.repeat(300)
     await put('odd/../x', 'dots')
