@@ -10,7 +10,7 @@
 import type { Environment } from '../protocol/environment.ts'
 import type { Lseq, StreamId } from '../protocol/ids.ts'
 
-/** How long a writer waits for the mounts of its machine (architecture.md 1). */
+/** How long a writer waits for the mounts of its machine. */
 export const TOLD_WITHIN_MS = 100
 /** Every open stream is looked at this often, for commits whose bell was lost (a mount process that died). */
 const TICK_MS = 1_000

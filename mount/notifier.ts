@@ -1,7 +1,7 @@
 /**
  * The notifier thread: writes notifications to the kernel, in order, and says how far it got. A write may
  * wait for a directory that somebody has locked while the loop serves it, which is why nobody ever waits
- * for this thread (fuse.md 8).
+ * for this thread.
  */
 import { writeSync } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'

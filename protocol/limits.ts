@@ -58,7 +58,7 @@ export const LOG_MAX_BYTES: number = 64 * MIB
 /** Above this the write-ahead log is checkpointed to its end under the write lock. */
 export const WAL_MAX_BYTES: number = 64 * MIB
 
-/** Rows from a clock this far ahead are taken; further ahead the connection is parked (replication.md 2.6). */
+/** Rows from a clock this far ahead are taken; further ahead the connection is parked. */
 export const CLOCK_AHEAD_MAX_MS = 600_000
 /** What a received stamp may add to our own clock. */
 export const CLOCK_STEP_MAX_MS = 60_000
@@ -104,7 +104,7 @@ export const HELLO_STREAMS_MAX = 8192
 export const OPERATIONS_PER_MESSAGE_MAX = 16_384
 /** Ranges of pieces in one GET or MISSING; who lacks more asks again. */
 export const PIECE_RANGES_MAX = 1024
-/** What a receiver may have on its way at once: 2 x bandwidth x delay, at most (replication.md 5.2). */
+/** What a receiver may have on its way at once: 2 x bandwidth x delay, at most. */
 export const CREDIT_MAX_BYTES: number = 8 * MIB
 /** Buckets that a joining node may bring along: each is named in one message. */
 export const CARRIED_BUCKETS_MAX = 4096

@@ -2,7 +2,7 @@
  * Merge: which of two rows stands. Registers (places, attributes, extended attributes, settings, unknown
  * rows) go to the larger stamp as a whole; versions stand until another one that had seen them replaces
  * them. Both are joins of a semilattice, so replicas that received the same rows, in any order and any
- * number of times, hold the same rows (replication.md 1.3).
+ * number of times, hold the same rows.
  *
  * What users see of the rows that stand is in `view.ts`.
  *

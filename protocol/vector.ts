@@ -2,7 +2,7 @@
  * Vectors and contexts: one number for each origin stands for everything that it wrote up to there.
  *
  * A vector counts operations (seq): everything up to there is included in a replica's state (invariant I1
- * of replication.md 2.2). It advances only by a gap-free batch (A1) or at the end of a complete exchange
+ * of docs/RULES.md). It advances only by a gap-free batch (A1) or at the end of a complete exchange
  * (A2); receiving a row by itself never advances anything (A4). `advance` and `joinVectors` are those two,
  * and nothing else in the product may make a vector larger.
  *

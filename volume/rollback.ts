@@ -1,7 +1,7 @@
 /**
  * A database that was set back: a snapshot of the disk, a backup copied over it, a disk that lied about a
  * sync. Peers then hold operations of this incarnation that are not here, or have others under the same
- * numbers (rule 3, replication.md 2.5). What happens then, step by step, each in one transaction:
+ * numbers (rule 3). What happens then, step by step, each in one transaction:
  *
  * 1. `renounce`: what is written from now on is another incarnation's. The old one becomes an origin like
  *    any other of which nothing is included here, and every row of it that stands is in doubt.

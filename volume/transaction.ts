@@ -183,7 +183,7 @@ export class Transaction {
     if (row.hlc > this.#largest) this.#largest = row.hlc
   }
 
-  /** A received stamp moves our clock, but not far beyond the wall's (replication.md 2.6). */
+  /** A received stamp moves our clock, but not far beyond the wall's. */
   receive(hlc: Hlc): void {
     const bound = hlcOfMs(this.names.environment.nowMs() + CLOCK_STEP_MAX_MS)
     const received = Math.min(hlc, bound)

@@ -219,7 +219,7 @@ export interface EncodedOperation {
   readonly rows: Buffer
 }
 
-/** Gap-free original operations of one origin: seqs `from`..`to`, one each (A1 of replication.md 2.2). */
+/** Gap-free original operations of one origin: seqs `from`..`to`, one each (A1 of docs/RULES.md). */
 export interface OperationBatch {
   readonly origin: OriginId
   readonly from: number

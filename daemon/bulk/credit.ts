@@ -1,7 +1,7 @@
 /**
  * How many bytes a peer may have on its way to us: the receiver's credit. It begins small and follows
  * 2 x bandwidth x delay, so that the link is full and no queue in front of it (a router's, a modem's)
- * grows behind which control messages would wait (replication.md 5.2). Pure: times come in.
+ * grows behind which control messages would wait. Pure: times come in.
  */
 import { CREDIT_MAX_BYTES, KIB, PIECE_BYTES } from '../../protocol/limits.ts'
 

@@ -16,7 +16,7 @@ import type { Volume } from '../../volume/volume.ts'
 const SHARDS = 256
 /** A shard each time: once around in 21 minutes, and no burst of work even with a million contents. */
 const SHARD_EVERY_MS = 5_000
-/** An HTTP answer under way, or a mount that is just opening it, is through by then (replication.md 4). */
+/** An HTTP answer under way, or a mount that is just opening it, is through by then. */
 const CONDEMNED_MS = 600_000
 /** Contents remembered as condemned, some 10 MiB; more wait for the next time around. */
 const CONDEMNED_MAX = 65_536

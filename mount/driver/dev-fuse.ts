@@ -1,7 +1,7 @@
 /**
  * Reads requests from /dev/fuse, one at a time, on a thread that does nothing else. It reads without
  * blocking for some microseconds before it sleeps in poll(2): on a machine with idle cores waking up costs
- * more than serving, and this is worth 2.7 times the creates a second (fuse.md 10.2). The same poll waits
+ * more than serving, and this is worth 2.7 times the creates a second. The same poll waits
  * for the wake descriptor that other threads write to.
  */
 import { constants } from 'node:os'

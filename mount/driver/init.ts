@@ -1,8 +1,7 @@
 /**
  * INIT: what this driver and this kernel agree on. Pure: fields of the request in, agreement and reply
- * body out. Why each flag is wanted or not is in the table of docs (fuse.md 2); in short: no writeback
- * cache (it forbids passthrough and makes dirty pages depend on us), no automatic data invalidation (we
- * say what changed), no locks (the kernel does them right for one host by itself).
+ * body out. Not wanted: the writeback cache (it forbids passthrough and makes dirty pages depend on us),
+ * automatic data invalidation (we say what changed), locks (the kernel does them right for one host by itself).
  */
 import { INIT_FLAG, INIT_FLAG2, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './constants.ts'
 import type { RequestReader } from './wire.ts'

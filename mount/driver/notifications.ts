@@ -1,7 +1,7 @@
 /**
  * Notifications: what the driver tells the kernel without being asked, so that it drops what it has
  * cached. Only `notifier.ts` writes them: an INVAL_ENTRY waits in write(2) for the directory's lock, and
- * whoever serves requests must never wait for that (fuse.md 8).
+ * whoever serves requests must never wait for that.
  */
 import { NOTIFY } from './constants.ts'
 

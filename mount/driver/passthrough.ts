@@ -2,7 +2,7 @@
  * Passthrough: a file is registered as the backing of an inode, and the kernel then reads, writes and
  * maps it without asking. Registration needs CAP_SYS_ADMIN in the initial user namespace at the moment of
  * the ioctl. The kernel opens the file anew for each open of the inode, so the descriptor that registers
- * may be read-only and may be closed at once (fuse.md 3).
+ * may be read-only and may be closed at once.
  */
 import { ioctl } from '../../volume/libc.ts'
 

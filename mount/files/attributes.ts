@@ -182,7 +182,7 @@ export class AttributesView {
   }
 }
 
-/** A writer without privilege takes suid with it, and sgid where the group may execute (fuse.md 6.3). */
+/** A writer without privilege takes suid with it, and sgid where the group may execute. */
 export function withoutPrivileges(mode: number): number {
   return mode & ~(S_ISUID | ((mode & S_IXGRP) === 0 ? 0 : S_ISGID))
 }

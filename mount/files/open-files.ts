@@ -33,7 +33,7 @@ export interface Stores {
 
 /**
  * Staging files whose handles are gone. They go back to the pool some files later: the kernel drops its
- * own reference a moment after RELEASE, and one that it still holds could not be reused (fuse.md 10.4).
+ * own reference a moment after RELEASE, and one that it still holds could not be reused.
  */
 const RETIRED_MAX = 32
 

@@ -275,7 +275,7 @@ export class Opener {
     })
   }
 
-  /** Somebody else uses the content: the writer gets a node id of its own, after another lookup (fuse.md 5.2b). */
+  /** Somebody else uses the content: the writer gets a node id of its own, after another lookup. */
   #replaceNode(file: OpenFile): void {
     file.isReplaced = true
     this.#stores.inodes.renew(file.ino, (nodeId) => this.#files.get(nodeId) !== undefined)

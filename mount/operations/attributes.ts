@@ -106,7 +106,7 @@ function changeOf(wanted: Wanted, rows: Attributes, { view }: World): AttributeC
   return change
 }
 
-/** An empty SETATTR is how the kernel says it after passthrough writes (fuse.md 6.3). */
+/** An empty SETATTR is how the kernel says it after passthrough writes. */
 function losesPrivileges(valid: number, rows: Attributes): boolean {
   if (rows.kind === 'directory') return false
   if (valid === 0) return true

@@ -161,7 +161,7 @@ function openReply(world: World, handle: FileHandle, number: number): OpenReply 
   // Who only reads has nothing to report at close.
   const flush = handle.writes ? 0 : OPEN_REPLY.noFlush
   if (file.mode === 'pass') {
-    // No other flag may stand beside passthrough (fuse.md 3).
+    // No other flag may stand beside passthrough.
     return { handle: number, flags: OPEN_REPLY.passthrough | flush, backingId: file.backingId }
   }
   return { handle: number, flags: flush | keepCache(world, file), backingId: 0 }

@@ -3,7 +3,7 @@
  * was last published, and which mtime users are to see.
  *
  * Users see the file's own mtime when it moved since we last looked, else the mtime that was set by hand
- * or that the file had before it was opened (fuse.md 4). Clocks of file systems tick in milliseconds, so
+ * or that the file had before it was opened. Clocks of file systems tick in milliseconds, so
  * "equal mtime" proves nothing by itself: `mark` sets the file's own mtime a little back, to a value that
  * no tick of now can have, and whatever is written afterwards moves it.
  */

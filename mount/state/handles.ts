@@ -1,7 +1,7 @@
 /**
  * Open files and handles, the pure part: which step an open takes next.
  *
- * The kernel binds an inode to one way of reading while anything is open (fuse.md 3.1): `pass` = it reads
+ * The kernel binds an inode to one way of reading while anything is open: `pass` = it reads
  * and writes one registered backing file by itself, `cached` = it keeps pages and asks READ and WRITE. The
  * two never mix on one inode, and `pass` never changes its backing file. So an open either joins what is
  * there, or prepares what it needs one step at a time (`planOpen` is asked again after each), or waits for
@@ -42,7 +42,7 @@ export interface Wish {
 
 export interface Abilities {
   readonly passthrough: boolean
-  /** Another inode has the same content attached already: one file, one inode (fuse.md 5.2). */
+  /** Another inode has the same content attached already: one file, one inode. */
   readonly isContentAttached: boolean
 }
 

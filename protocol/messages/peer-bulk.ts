@@ -1,6 +1,6 @@
 /**
  * What two nodes say on a bulk socket (`/v1/bulk`): contents, piece by piece. Who wants contents dials, so
- * that bytes flow from the accepting side, which need not mask them (replication.md 5.2). Field tables are
+ * that bytes flow from the accepting side, which need not mask them. Field tables are
  * in `protocol/README.md`; bytes are made and read by `peer-bulk-codec.ts`.
  *
  * Every byte is verified against the hash that a row named: DATA against the leaves, leaves against the

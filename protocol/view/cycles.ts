@@ -98,7 +98,7 @@ function newestOf(ring: readonly PlaceFacts[], levels: Levels): PlaceFacts {
 const nextLevel = (directories: Directories, levels: Levels, place: PlaceFacts): 1 | 2 =>
   levels.get(place.node) === undefined && canFallBack(directories, place) ? 1 : 2
 
-/** A deleted directory is no place to fall back to: its row may be gone elsewhere (replication.md 1.4). */
+/** A deleted directory is no place to fall back to: its row may be gone elsewhere. */
 function canFallBack(directories: Directories, place: PlaceFacts): boolean {
   if (place.previousParent === null || place.previousName === null) return false
   if (place.previousParent === ROOT_UID) return true

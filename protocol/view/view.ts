@@ -1,6 +1,6 @@
 /**
  * The view: what users see of a set of rows. A pure function of the place rows that stand and of the
- * versions' dots, so equal rows are equal views on every machine (replication.md 1.4). This computes all of
+ * versions' dots, so equal rows are equal views on every machine (docs/RULES.md). This computes all of
  * it, from scratch. A volume keeps its own, step by step, in SQLite; it uses the same steps (`view/`) and
  * must agree with this one after every operation.
  *

@@ -1,4 +1,4 @@
-/** The steps of an open, against the table of what the kernel allows to mix on one inode (fuse.md 3.1). */
+/** The steps of an open, against the table of what the kernel allows to mix on one inode. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {

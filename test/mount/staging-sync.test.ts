@@ -30,16 +30,18 @@ beforeEach(() => {
   vi.spyOn(fsPromises, 'open').mockImplementation(async (...given) => {
     const handle = await open(...given)
     const name = String(given[0]).slice(root.length) || '/'
-    const { datasync, sync } = handle
-    handle.datasync = async () => {
-      await datasync.call(handle)
-      done.push(`bytes of ${name}`)
-    }
-    handle.sync = async () => {
-      await sync.call(handle)
-      done.push(`names in ${name}`)
-    }
-    return handle
+    const datasync = handle.datasync.bind(handle)
+    const sync = handle.sync.bind(handle)
+    return Object.assign(handle, {
+      datasync: async () => {
+        await datasync()
+        done.push(`bytes of ${name}`)
+      },
+      sync: async () => {
+        await sync()
+        done.push(`names in ${name}`)
+      },
+    })
   })
   syncBuiltinESMExports()
 })

@@ -1,4 +1,4 @@
-/** The view's rules one by one, on rows written by hand (replication.md 1.4 and 1.6). */
+/** The view's rules one by one, on rows written by hand. */
 import { describe, expect, it } from 'vitest'
 import { ROOT_UID, bytesOfText, newName, parseOriginId, parseUid } from '../../protocol/ids.ts'
 import type { Uid } from '../../protocol/ids.ts'

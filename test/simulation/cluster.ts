@@ -119,7 +119,7 @@ class Cluster {
     }
   }
 
-  /** I1 to I4 of replication.md 7.2. */
+  /** I1 to I4 of `invariants.ts`. */
   check(): void {
     const [first, ...others] = this.#alive
     if (first === undefined) throw new Error('nobody is left')

@@ -1,6 +1,6 @@
 /**
  * Rows between two replicas, in the bytes of `protocol/messages`: live batches, and the complete exchange
- * that answers a PULL (replication.md 2.2). The rules A1 to A4 stand here as a machine has to follow them,
+ * that answers a PULL (docs/RULES.md). The rules A1 to A4 stand here as a machine has to follow them,
  * and the faults that break them on purpose.
  */
 import type { StreamId } from '../../protocol/ids.ts'

@@ -3,7 +3,7 @@
  * A compact model of the verbs: it exists to put many machines' worth of operations against each other in
  * a second, and to say what the rows of each must be.
  *
- * What an operation touches it settles first (replication.md 1.5), so that nothing else changes when the
+ * What an operation touches it settles first (docs/RULES.md), so that nothing else changes when the
  * cause of an anomaly goes away.
  */
 import { ROOT_UID, newName } from '../../protocol/ids.ts'

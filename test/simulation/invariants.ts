@@ -1,5 +1,5 @@
 /**
- * What must hold of every view and of every set of rows (replication.md 7.2): I3 each present node is seen
+ * What must hold of every view and of every set of rows: I3 each present node is seen
  * once, I4 no version is lost that nobody replaced or deleted knowingly.
  */
 import { dominates } from '../../protocol/merge.ts'

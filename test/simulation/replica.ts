@@ -108,7 +108,7 @@ export class Replica implements Writer {
   }
 
   /**
-   * The disk of then, in a new incarnation, so that no seq stands for two operations (replication.md 2.5).
+   * The disk of then, in a new incarnation, so that no seq stands for two operations.
    * @param keepsOrigin breaks that rule on purpose
    */
   restore(backup: Backup, keepsOrigin: boolean): void {

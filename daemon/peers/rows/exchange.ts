@@ -1,6 +1,6 @@
 /**
  * The giving side of an exchange: a peer sends its vector, and gets every row that it lacks, page by page,
- * then the end with the vector to adopt (A2, A3 of replication.md 2.2). And of a gap: original operations
+ * then the end with the vector to adopt (A2, A3 of docs/RULES.md). And of a gap: original operations
  * out of the log.
  *
  * Rule 14: nothing is filtered because it is not durable, it is waited for: each page, and the end with

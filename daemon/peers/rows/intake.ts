@@ -97,7 +97,7 @@ interface Waiting {
 /**
  * Checks the rows of an arrival whole, before any of it is applied.
  * @returns the rows' count @throws ShoalError `malformed`; `unavailable` where a stamp lies further ahead
- *   than is taken (replication.md 2.6): neither dropped nor clamped, the connection has to wait
+ *   than is taken: neither dropped nor clamped, the connection has to wait
  */
 export function checkOperations(operations: readonly EncodedOperation[], wallMs: number): number {
   let rows = 0

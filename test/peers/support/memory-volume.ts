@@ -261,7 +261,7 @@ export class MemoryVolume implements ReplicaVolume {
   #merge(operations: readonly EncodedOperation[]): number {
     let applied = 0
     for (const { origin, seq, rows } of operations) {
-      // The covered filter (replication.md 2.3).
+      // The covered filter.
       if (seq <= (this.#state.vector.get(origin) ?? 0)) continue
       this.#state.lseq += 1
       for (const row of decodeRows(rows)) {

@@ -1,6 +1,6 @@
 /**
  * Keys in the order of their bytes, as S3 lists them: a depth-first walk over the index of shown places,
- * directory after directory (replication.md 1.7). A page costs what it returns, wherever it begins.
+ * directory after directory. A page costs what it returns, wherever it begins.
  *
  * Only files with a version are keys (rule 6); with the delimiter `/` every directory is a common prefix,
  * empty ones too (rule 10). Other delimiters group whole keys and jump behind each group.

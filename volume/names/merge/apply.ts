@@ -2,7 +2,7 @@
  * Operations of other origins arrive. Rows go through the same merge as our own; what a vector says is
  * touched in two places only: by a gap-free batch (A1) and by the end of a complete exchange (A2).
  *
- * What the vector covers is dropped unread (the covered filter, replication.md 2.3). Everything is decoded
+ * What the vector covers is dropped unread (the covered filter). Everything is decoded
  * and checked before the first row is written. Transactions are short and cut between operations (rule 2).
  */
 import { ShoalError } from '../../../protocol/errors.ts'

@@ -1,6 +1,6 @@
 /**
  * When a row needs more than the fast path of `placement.ts`: cheap tests, each for one of the anomalies
- * of replication.md 1.4. They may say "in doubt" too often, never too seldom.
+ * of docs/RULES.md. They may say "in doubt" too often, never too seldom.
  */
 import { rawOfBytes } from '../../../protocol/ids.ts'
 import type { PlaceRow } from '../../../protocol/rows.ts'
@@ -55,7 +55,7 @@ function closesCycle({ names }: Transaction, { id, parent }: Incoming): boolean 
   return false
 }
 
-/** A deleter that had not seen every head: the file comes back if no other name of it lives (1.4.2). */
+/** A deleter that had not seen every head: the file comes back if no other name of it lives (2 there). */
 function mayRevive({ names }: Transaction, row: PlaceRow, { id, ino }: Incoming): boolean {
   const seen = row.seen ?? EMPTY_CONTEXT
   if (readHeads(names, ino).every(({ dot }) => contextCovers(seen, dot))) return false

@@ -2,7 +2,7 @@
  * A complete answer to "I have this vector". From the log where it holds every operation that the reader
  * lacks, whole and in order; else by a scan of all rows in primary-key order, each page in a short read
  * transaction, then what the log says happened meanwhile. Either way the end carries the vector read in the
- * same snapshot as the last rows (A3 of replication.md 2.2).
+ * same snapshot as the last rows (A3 of docs/RULES.md).
  */
 import { BATCH_TARGET_BYTES } from '../../../protocol/limits.ts'
 import { newLseq } from '../../../protocol/ids.ts'

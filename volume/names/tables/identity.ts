@@ -1,6 +1,6 @@
 /**
  * Who writes here: an incarnation of this node (rule 3). A database that was copied or restored must not go
- * on under the old name, or one (origin, seq) would stand for two operations (replication.md 2.5).
+ * on under the old name, or one (origin, seq) would stand for two operations.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { bytesOfHex, hexOfBytes, newOriginId } from '../../../protocol/ids.ts'

@@ -1,5 +1,5 @@
 /**
- * Settling (replication.md 1.5): before a local operation changes something that is shown by the grace of
+ * Settling (docs/RULES.md): before a local operation changes something that is shown by the grace of
  * an anomaly, it writes down what is shown, in the same operation. So nothing else changes for the user when
  * the cause of the anomaly goes away. Reads never write; without anomalies nothing here does anything.
  *
