@@ -6,6 +6,7 @@ import * as fs from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { saySkipped } from '../support/skipping.ts'
 import { TestMount, whyNoTestMounts } from './support/test-mount.ts'
@@ -15,8 +16,13 @@ const why = whyNoTestMounts() ?? whyNoUserMounts()
 
 /** Users need a /dev/fuse that they may open; it is opened to them for the test, and closed again. */
 function whyNoUserMounts(): string | null {
+  const program = fileURLToPath(new URL('../../dist/cli/entries/mount.js', import.meta.url))
+  const mayRead =
+    spawnSync('cat', [program], { uid: USER, gid: USER, stdio: 'ignore' }).status === 0
   const reason =
-    spawnSync('fusermount3', ['--version']).status === 0 ? null : 'fusermount3 is not installed'
+    (spawnSync('fusermount3', ['--version']).status === 0
+      ? null
+      : 'fusermount3 is not installed') ?? (mayRead ? null : 'other users may not read this folder')
   if (reason !== null) saySkipped('mounts by ordinary users', reason)
   return reason
 }
