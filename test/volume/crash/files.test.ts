@@ -3,11 +3,8 @@
  * recovery, what was not is there as a whole or not at all, and nothing is left over. (What the kernel had not
  * written when the power went is another matter: `contents/` and `durability.test.ts` test the order of syncs.)
  */
-import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { realEnvironment } from '../../../cli/environment.ts'
 import type { Hash } from '../../../protocol/ids.ts'
@@ -17,11 +14,7 @@ import { openContentStore } from '../../../volume/contents/store.ts'
 import { openVolume } from '../../../volume/open.ts'
 import type { Volume } from '../../../volume/volume.ts'
 import { BY, key, keys, nodeIdOf, STREAM } from '../support.ts'
-
-const root = fileURLToPath(new URL('../../..', import.meta.url))
-const scenario = join(root, 'test/volume/crash/scenario.mjs')
-const isBuilt = existsSync(join(root, 'dist/volume/open.js'))
-if (!isBuilt) console.log('skipped: the crash tests need `npm run build`')
+import { isBuilt, KILLING_TIMEOUT_MS, killEverywhere } from './killing.ts'
 
 /** What a file holds 300,000 of. */
 type Fill = 'a' | 'b' | 'c' | 'nothing'
@@ -49,20 +42,6 @@ const hashes: ReadonlyMap<Hash, Fill> = new Map(
     fill,
   ]),
 )
-
-/** @returns the lines that the scenario said before it was killed */
-async function runScenario(home: string, killBefore: number): Promise<string[]> {
-  const child = spawn(process.execPath, [scenario, home, String(killBefore)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let said = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
-  const status = await new Promise((resolve) => {
-    child.on('close', (code, signal) => resolve(signal ?? code))
-  })
-  expect(status).toBe(killBefore === 0 ? 0 : 'SIGKILL')
-  return said.split('\n').slice(0, -1)
-}
 
 /** What is there after a restart. */
 function filesOf(volume: Volume, store: ContentStore): Files {
@@ -124,35 +103,11 @@ async function expectSurvived(home: string, said: readonly string[]): Promise<vo
   }
 }
 
-async function killAndRecover(killBefore: number): Promise<string[]> {
-  const home = mkdtempSync(join(tmpdir(), 'shoal-steps-'))
-  try {
-    const said = await runScenario(home, killBefore)
-    if (killBefore > 0) await expectSurvived(home, said)
-    return said
-  } catch (cause) {
-    throw new Error(`killed before call ${killBefore}`, { cause })
-  } finally {
-    rmSync(home, { recursive: true, force: true })
-  }
-}
-
-/** Processes at once: starting one is most of the work. */
-const LANES = 4
-
 test.runIf(isBuilt)(
   'killed before any call that changes the disk, it keeps what it has acknowledged',
   async () => {
-    const lines = await killAndRecover(0)
-    expect(lines.slice(0, -1)).toEqual(STEPS.slice(1).map(([name]) => name))
-    const count = Number(lines.at(-1)?.split(' ')[0])
-    expect(count).toBeGreaterThan(40)
-    const calls = Array.from({ length: count }, (_, index) => index + 1)
-    const lane = async (): Promise<void> => {
-      for (let next = calls.pop(); next !== undefined; next = calls.pop())
-        await killAndRecover(next)
-    }
-    await Promise.all(Array.from({ length: LANES }, lane))
+    const said = await killEverywhere('files.mjs', expectSurvived)
+    expect(said).toEqual(STEPS.slice(1).map(([name]) => name))
   },
-  180_000,
+  KILLING_TIMEOUT_MS,
 )

@@ -1,23 +1,14 @@
 /**
- * What a mount and an HTTP server do to files, step by step, for `steps.test.ts`: it says which steps it has
- * done, and kills itself before the n-th call that changes something on disk (n = 0: never; it then says how
- * many there were). Steps have names; what each leaves behind is in the test.
+ * What a mount and an HTTP server do to files, step by step, for `files.test.ts`. Each step that is done is
+ * said by its name; what it leaves behind is in the test.
  */
 import fs from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { realEnvironment } from '../../../dist/cli/environment.js'
 import { openContentStore } from '../../../dist/volume/contents/store.js'
-import { Database } from '../../../dist/volume/names/tables/database.js'
 import { openVolume } from '../../../dist/volume/open.js'
+import { countCalls, say } from './deadly.mjs'
 
 const [home, killBefore] = process.argv.slice(2)
-let calls = 0
-function call() {
-  calls += 1
-  if (calls === Number(killBefore)) process.kill(process.pid, 'SIGKILL')
-}
-const say = (line) => fs.writeSync(1, `${line}\n`)
-
 const bytesOf = (fill) => Buffer.alloc(300_000, fill)
 const none = new Map()
 const by = { source: 1 }
@@ -33,23 +24,7 @@ const volume = openVolume({
   node: 'c'.repeat(32),
 })
 
-const CHANGING = `chmodSync fchmodSync fdatasync fdatasyncSync fsync fsyncSync ftruncateSync link linkSync
-  mkdirSync rename renameSync rmSync rmdirSync truncateSync unlinkSync write writeFileSync`
-for (const name of CHANGING.split(/\s+/)) {
-  const real = fs[name]
-  fs[name] = Object.assign((...given) => {
-    call()
-    return real(...given)
-  }, real)
-}
-syncBuiltinESMExports()
-const run = Reflect.get(Database.prototype, 'run')
-Database.prototype.run = function (...given) {
-  if (given[0] === 'COMMIT') call()
-  const changed = Reflect.apply(run, this, given)
-  if (given[0] === 'COMMIT') call()
-  return changed
-}
+const sayCount = countCalls(Number(killBefore))
 
 /** A file written through a mount up to close(2): its bytes are in staging. */
 function close(name, fill) {
@@ -99,4 +74,4 @@ say('file renamed')
 volume.remove('object', {}, by)
 say('object removed')
 volume.maintain()
-say(`${calls} calls`)
+sayCount()
