@@ -2,7 +2,7 @@
  * The house rules that no linter knows (docs/decisions and CONTRIBUTING.md say why). A rule has no list of
  * exceptions: a file that wants one is two files.
  */
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ERROR_CODES } from '../../protocol/errors.ts'
@@ -110,6 +110,20 @@ test('ARCHITECTURE.md names every folder', () => {
   const folders = new Set<string>([...tops, ...tops.flatMap((top) => foldersIn(top))])
   expect(folders.size).toBeGreaterThan(20)
   expect([...folders].filter((folder) => !page.includes(`${folder}/`))).toEqual([])
+})
+
+test('files that documents name are there', () => {
+  const pages = texts.filter((path) => path.endsWith('.md'))
+  const named = pages.flatMap((page) =>
+    [...readSource(page).matchAll(/`([\w.-]+(?:\/[\w.-]+)+\.(?:ts|mjs|md|js))`/g)].map(
+      ([, path = '']) => ({ page, path }),
+    ),
+  )
+  expect(named.length).toBeGreaterThan(30)
+  // from the root, from the page's folder, or among the tests, as docs/RULES.md says
+  const isThere = ({ page, path }: { page: string; path: string }): boolean =>
+    ['.', dirname(page), 'test'].some((folder) => existsSync(join(ROOT, folder, path)))
+  expect(named.filter((found) => !isThere(found))).toEqual([])
 })
 
 test('docs/ERRORS.md tells of every error code, and of no other', () => {
