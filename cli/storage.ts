@@ -14,7 +14,7 @@ export function openStorage(home: string, bucket: string): Storage {
   const addresses = readAddresses(home)
   const key = readLocalKey(home)
   if (addresses === null || key === null) throw noDaemon(home, null)
-  return new Storage(bucket, { endpoint: addresses.http, ...key })
+  return new Storage(bucket, { endpoint: addresses.http, ...key, home })
 }
 
 const CODE_BY_STORAGE_CODE: Readonly<Record<string, ErrorCode>> = {

@@ -63,6 +63,13 @@ export function isPublic(access: PublicAccess, key: string): boolean {
   return access.publicByScope.get('') ?? access.publicByDefault
 }
 
+/** How much of a bucket is as public as this key: all of it, this object or its prefix, or null: it is not. */
+export function publicWord(access: PublicAccess, key: string): 'bucket' | 'object' | null {
+  if (!isPublic(access, key)) return null
+  const isWhole = access.publicByScope.get('') ?? access.publicByDefault
+  return isWhole && ![...access.publicByScope.values()].includes(false) ? 'bucket' : 'object'
+}
+
 /** Whether a scope (of a grant or an access record) covers a key, or for a listing the whole prefix. */
 export function scopeCovers(scope: string, key: string): boolean {
   return scope === '' || scope === key || (scope.endsWith('/') && key.startsWith(scope))

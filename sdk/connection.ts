@@ -22,6 +22,8 @@ export interface Connection extends Credentials {
   /** What URLs given to others begin with. */
   readonly publicUrl: URL
   readonly region: string
+  /** A daemon of ours, by where the address came from; false where nobody knows. */
+  readonly isShoal: boolean
 }
 
 export interface ConnectionOptions {
@@ -70,8 +72,13 @@ export function discoverConnection(
     endpoint: parseBase(endpoint),
     publicUrl: parseBase(options.publicUrl ?? advertised ?? endpoint),
     region: options.region ?? variables['AWS_REGION'] ?? 'auto',
+    isShoal: sameOrigin(endpoint, daemon.address) || isEndpointOfShoal(endpoint, variables),
   }
 }
+
+/** `shoal env` prints the endpoint together with SHOAL_URL, and nobody else does. */
+const isEndpointOfShoal = (endpoint: string, variables: Variables): boolean =>
+  Boolean(variables['SHOAL_URL']) && sameOrigin(endpoint, endpointFrom(variables))
 
 /** The daemon's home, by the same rule as `shoal up`. */
 function homeFolder(variables: Variables): string {

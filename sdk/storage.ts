@@ -1,44 +1,33 @@
 /**
  * A bucket, as an app uses it. Each method is one request to the S3 API of the nearest daemon (or of any
- * other S3 server), and `url` is none at all.
+ * other S3 server), and `url` is none at all; `put`, `move` and `deleteMany` may be several.
  */
-import { openBody, type Data } from './body.ts'
-import { discoverConnection, type Connection, type ConnectionOptions } from './connection.ts'
-import { collect, formatRange, openDownload, type ByteRange } from './download.ts'
+import { Client } from './client.ts'
+import type { ConnectionOptions } from './connection.ts'
 import { StorageError, invalidArgument } from './errors.ts'
-import { parseListPage, type ListEntry, type ListPage } from './listing.ts'
-import {
-  headersFromMetadata,
-  infoFromHeaders,
-  newStoredObject,
-  type ObjectInfo,
-  type ObjectStream,
-  type StoredObject,
-} from './object.ts'
-import { readAll, type Progress, type StorageRequest } from './request.ts'
-import { send } from './retry.ts'
-import { encodeComponent, encodeKey, presignQuery } from './signature.ts'
+import { readAll } from './http/request.ts'
+import type { StorageRequest } from './http/request.ts'
+import { presignQuery } from './http/signature.ts'
+import { copyObject, moveObject } from './objects/copy.ts'
+import type { CopyOptions, MoveOptions } from './objects/copy.ts'
+import { collect, formatRange, openDownload } from './objects/download.ts'
+import type { ByteRange } from './objects/download.ts'
+import { parseListPage } from './objects/listing.ts'
+import type { ListEntry, ListPage } from './objects/listing.ts'
+import { deleteMany } from './objects/many.ts'
+import type { DeleteResult } from './objects/many.ts'
+import { infoFromHeaders, newStoredObject } from './objects/object.ts'
+import type { ObjectInfo, ObjectStream, RequestOptions, StoredObject } from './objects/object.ts'
+import { versionsOf } from './objects/versions.ts'
+import type { ObjectVersion } from './objects/versions.ts'
+import type { Data } from './upload/body.ts'
+import { putObject } from './upload/put.ts'
+import type { PutOptions } from './upload/put.ts'
 
 export interface StorageOptions extends ConnectionOptions {
   readonly bucket?: string
   /** The bucket may be read by everybody: `url` then gives plain URLs that never expire. */
   readonly public?: boolean
-}
-
-export interface RequestOptions {
-  readonly signal?: AbortSignal
-}
-
-export interface PutOptions extends RequestOptions {
-  /** The content type. Without it the server derives one from the key and the first bytes. */
-  readonly type?: string
-  readonly metadata?: Readonly<Record<string, string>>
-  readonly cacheControl?: string
-  /** Only if the object there has this etag; else `PreconditionFailed`. */
-  readonly ifMatch?: string
-  /** `'*'`: only if there is none yet; else `PreconditionFailed`. */
-  readonly ifNoneMatch?: string
-  readonly onProgress?: (progress: Progress) => void
 }
 
 export interface PutResult extends ObjectInfo {
@@ -84,8 +73,8 @@ const LIST_PAGE_MAX_BYTES = 8 * 1024 * 1024
 
 export class Storage {
   readonly bucket: string
-  readonly #options: StorageOptions
-  #connection: Connection | null = null
+  readonly #client: Client
+  readonly #isPublic: boolean
 
   /**
    * @param bucket the bucket's name; `BUCKET_NAME` of the environment if left out
@@ -93,62 +82,26 @@ export class Storage {
    *   at first use, so that an app may start before it.
    */
   constructor(bucket?: string | StorageOptions, options: StorageOptions = {}) {
-    this.#options = typeof bucket === 'object' ? bucket : options
-    const name =
-      (typeof bucket === 'string' ? bucket : this.#options.bucket) ?? process.env['BUCKET_NAME']
+    const chosen = typeof bucket === 'object' ? bucket : options
+    const name = (typeof bucket === 'string' ? bucket : chosen.bucket) ?? process.env['BUCKET_NAME']
     if (!name) {
       throw new StorageError('NotConfigured', 'open a bucket: none is named', {
         hint: "write new Storage('my-bucket'), or set BUCKET_NAME",
       })
     }
     this.bucket = name
+    this.#client = new Client(name, chosen)
+    this.#isPublic = chosen.public === true
   }
 
   /**
-   * Stores an object; returns once it is safe on disk.
+   * Stores an object; returns once it is safe on disk. Large bodies are streamed, and go in parts where
+   * that saves sending them again.
    * @throws StorageError
    */
   async put(key: string, data: Data, options: PutOptions = {}): Promise<PutResult> {
-    const what = `put "${key}"`
-    const path = this.#path(key, what)
-    const body = await openBody(data, what)
-    const type = options.type ?? body.type
-    const headers = {
-      ...headersFromMetadata(options.metadata ?? {}, what),
-      ...(type === null ? {} : { 'content-type': type }),
-      ...(options.cacheControl === undefined ? {} : { 'cache-control': options.cacheControl }),
-      ...(options.ifMatch === undefined ? {} : { 'if-match': quoteTag(options.ifMatch) }),
-      ...(options.ifNoneMatch === undefined
-        ? {}
-        : { 'if-none-match': quoteTag(options.ifNoneMatch) }),
-    }
-    let size = body.size ?? 0
-    const onProgress = (progress: Progress): void => {
-      size = progress.loaded
-      options.onProgress?.(progress)
-    }
-    const { signal } = options
-    const incoming = await this.#send({
-      what,
-      method: 'PUT',
-      path,
-      headers,
-      body,
-      signal,
-      onProgress,
-    })
-    await readAll(incoming, LIST_PAGE_MAX_BYTES)
-    const given = infoFromHeaders(key, incoming.headers)
-    const named = incoming.headers['x-shoal-type']
-    return {
-      key,
-      size,
-      etag: given.etag,
-      type: type ?? (typeof named === 'string' ? named : await this.#typeOf(key)),
-      lastModified: given.lastModified,
-      metadata: options.metadata ?? {},
-      url: this.url(key),
-    }
+    const { isPublic, ...info } = await putObject(this.#client, key, data, options)
+    return { ...info, url: isPublic ? this.#plainUrl(key) : this.url(key) }
   }
 
   /** The object with all its bytes, or null where there is none. @throws StorageError */
@@ -172,12 +125,19 @@ export class Storage {
   /** What is known about the object without its bytes, or null where there is none. @throws StorageError */
   async head(key: string, options: RequestOptions = {}): Promise<ObjectInfo | null> {
     const what = `head "${key}"`
-    const path = this.#path(key, what)
+    const path = this.#client.path(key, what)
     const { signal } = options
-    const incoming = await this.#send({ what, method: 'HEAD', path, signal, expected: [404] })
+    const incoming = await this.#client.send({
+      what,
+      method: 'HEAD',
+      path,
+      signal,
+      expected: [404],
+    })
     incoming.resume()
     if (incoming.statusCode !== 404) return infoFromHeaders(key, incoming.headers)
-    if (incoming.headers['x-amz-error-code'] === 'NoSuchBucket') throw this.#noSuchBucket(what)
+    if (incoming.headers['x-amz-error-code'] === 'NoSuchBucket')
+      throw this.#client.noSuchBucket(what)
     return null
   }
 
@@ -190,11 +150,63 @@ export class Storage {
   async delete(key: string, options: RequestOptions = {}): Promise<void> {
     const what = `delete "${key}"`
     const { signal } = options
-    const incoming = await this.#send({
+    const incoming = await this.#client.send({
       what,
       method: 'DELETE',
-      path: this.#path(key, what),
+      path: this.#client.path(key, what),
       signal,
+    })
+    incoming.resume()
+  }
+
+  /**
+   * Removes objects, a thousand with each request; those that are not there count as removed.
+   * @returns how many are gone, and which are not and why
+   * @throws StorageError when a whole request fails
+   */
+  async deleteMany(
+    keys: Iterable<string> | AsyncIterable<string>,
+    options: RequestOptions = {},
+  ): Promise<DeleteResult> {
+    return await deleteMany(this.#client, keys, options)
+  }
+
+  /** Copies an object at the server. @throws StorageError `NoSuchKey` where there is none */
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<PutResult> {
+    const copied = await copyObject(this.#client, from, to, options)
+    return { ...copied, url: options.public === true ? this.#plainUrl(to) : this.url(to) }
+  }
+
+  /** Copies an object, then deletes the source. @throws StorageError `NoSuchKey` where there is none */
+  async move(from: string, to: string, options: MoveOptions = {}): Promise<PutResult> {
+    const moved = await moveObject(this.#client, from, to, options)
+    return { ...moved, url: options.public === true ? this.#plainUrl(to) : this.url(to) }
+  }
+
+  /** The versions of an object, the newest first; servers that keep one list that one. @throws StorageError */
+  async versions(key: string, options: RequestOptions = {}): Promise<ObjectVersion[]> {
+    return await versionsOf(this.#client, key, options)
+  }
+
+  /**
+   * Lets everybody read an object without a key, or no longer; without a key, so for the whole bucket.
+   * @throws StorageError
+   */
+  async setPublic(
+    key: string | boolean,
+    isPublic = true,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    const isBucket = typeof key === 'boolean'
+    const wish = isBucket ? key : isPublic
+    const what = `make ${isBucket ? `"${this.bucket}"` : `"${key}"`} ${wish ? 'public' : 'private'}`
+    const incoming = await this.#client.send({
+      what,
+      method: 'PUT',
+      path: isBucket ? this.#client.bucketPath : this.#client.path(key, what),
+      query: new Map([['acl', '']]),
+      headers: { 'x-amz-acl': wish ? 'public-read' : 'private' },
+      signal: options.signal,
     })
     incoming.resume()
   }
@@ -221,11 +233,11 @@ export class Storage {
     if (!Number.isInteger(expires) || expires < 1 || expires > URL_EXPIRES_MAX_SECONDS) {
       throw invalidArgument(what, `expires is 1 to ${URL_EXPIRES_MAX_SECONDS} whole seconds`)
     }
-    const path = this.#path(key, what)
-    const connection = this.#connect(false)
+    const path = this.#client.path(key, what)
+    const isRead = method === 'GET' || method === 'HEAD'
+    if (isRead && (this.#isPublic || this.#client.isPublic)) return this.#plainUrl(key)
+    const connection = this.#client.connect()
     const { origin, host } = connection.publicUrl
-    if (this.#options.public === true && (method === 'GET' || method === 'HEAD'))
-      return origin + path
     const request = { method, host, path, query: new Map<string, string>() }
     return `${origin}${path}?${presignQuery(request, connection, new Date(), expires)}`
   }
@@ -241,52 +253,40 @@ export class Storage {
     if (query.startAfter) parameters.set('start-after', query.startAfter)
     if (limit !== undefined) parameters.set('max-keys', String(limit))
     if (typeof cursor === 'string') parameters.set('continuation-token', cursor)
-    const path = `/${encodeComponent(this.bucket)}`
+    const path = this.#client.bucketPath
     const { signal } = query
-    const incoming = await this.#send({ what, method: 'GET', path, query: parameters, signal })
+    const incoming = await this.#client.send({
+      what,
+      method: 'GET',
+      path,
+      query: parameters,
+      signal,
+    })
     return parseListPage((await readAll(incoming, LIST_PAGE_MAX_BYTES)).toString('utf8'))
   }
 
   async #open(key: string, what: string, options: StreamOptions): Promise<ObjectStream | null> {
-    const path = this.#path(key, what)
+    const path = this.#client.path(key, what)
     const { signal, start = 0, end } = options
     const partial = start !== 0 || end !== undefined
     const headers: Record<string, string> = partial ? { range: formatRange({ start, end }) } : {}
     const request: StorageRequest = { what, method: 'GET', path, headers, signal }
     try {
-      const incoming = await this.#send(request)
-      return openDownload((refresh) => this.#connect(refresh), request, { key, incoming, start })
+      const incoming = await this.#client.send(request)
+      return openDownload((refresh) => this.#client.connect(refresh), request, {
+        key,
+        incoming,
+        start,
+      })
     } catch (cause) {
       if (cause instanceof StorageError && cause.code === 'NoSuchKey') return null
       throw cause
     }
   }
 
-  async #send(request: StorageRequest): ReturnType<typeof send> {
-    return await send((refresh) => this.#connect(refresh), request)
-  }
-
-  #connect(refresh: boolean): Connection {
-    if (refresh) this.#connection = null
-    this.#connection ??= discoverConnection(this.#options)
-    return this.#connection
-  }
-
-  /** Servers that do not say which type they derived are asked once more. */
-  async #typeOf(key: string): Promise<string> {
-    return (await this.head(key))?.type ?? 'application/octet-stream'
-  }
-
-  #noSuchBucket(what: string): StorageError {
-    const message = `${what}: there is no bucket "${this.bucket}"`
-    return new StorageError('NoSuchBucket', message, { status: 404 })
-  }
-
-  #path(key: string, what: string): string {
-    if (typeof key !== 'string' || key === '')
-      throw invalidArgument(what, 'a key is a string, not empty')
-    if (/\p{Surrogate}/u.test(key)) throw invalidArgument(what, 'the key has half a surrogate pair')
-    return `/${encodeComponent(this.bucket)}/${encodeKey(key)}`
+  #plainUrl(key: string): string {
+    const { origin } = this.#client.connect().publicUrl
+    return origin + this.#client.path(key, `make a URL of "${key}"`)
   }
 }
 
@@ -305,7 +305,3 @@ async function* entriesOf(
 /** S3's order: that of the UTF-8 bytes, which differs from JavaScript's above U+FFFF. */
 const byKeyBytes = (a: ListEntry, b: ListEntry): number =>
   Buffer.compare(Buffer.from(a.key), Buffer.from(b.key))
-
-/** Etags are given bare or quoted, as people copy them. */
-const quoteTag = (etag: string): string =>
-  etag === '*' || etag.startsWith('"') || etag.startsWith('W/') ? etag : `"${etag}"`

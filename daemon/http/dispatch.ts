@@ -5,7 +5,7 @@
  * brother (`PUT ?acl` is not a PUT of the object).
  */
 import { parseBucketName } from '../../protocol/ids.ts'
-import { mayKnow } from '../../protocol/policy.ts'
+import { mayKnow, publicWord } from '../../protocol/policy.ts'
 import type { Verb } from '../../protocol/records.ts'
 import { accessDenied, authorize } from './authorize.ts'
 import type { HttpBucket } from './backend.ts'
@@ -94,6 +94,9 @@ export async function dispatch(exchange: Exchange): Promise<void> {
   }
   const key = objectKey(request.key)
   const { publicAccess } = bucket
+  const opened = publicWord(publicAccess, key)
+  // So that an app gives plain URLs to what needs no signed ones.
+  if (opened !== null) exchange.outgoing.setHeader('x-shoal-public', opened)
   authorize(exchange.principal, operation.verb, { bucket: name, key, publicAccess })
   return operation.run(exchange, { level: 'object', name, bucket, key })
 }

@@ -8,6 +8,14 @@ import http from 'node:http'
 export interface FakeObject {
   readonly bytes: Buffer
   readonly headers: Readonly<Record<string, string>>
+  /** Where it is not that of its bytes. */
+  readonly etag?: string
+}
+
+interface FakeUpload {
+  readonly key: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly parts: Map<number, Buffer>
 }
 
 /** Looks at a request first; returns true when it answered (or broke the connection) itself. */
@@ -23,6 +31,8 @@ const PAGE_SIZE = 3
 
 export class FakeS3 {
   readonly objects: Map<string, FakeObject> = new Map()
+  /** Uploads in parts that are under way. */
+  readonly uploads: Map<string, FakeUpload> = new Map()
   readonly requests: string[] = []
   readonly failures: string[] = []
   fault: Fault = () => false
@@ -68,7 +78,57 @@ export class FakeS3 {
     const [, bucket = '', ...components] = rawPath.split('/').map(decodeURIComponent)
     if (bucket !== 'photos') sendError(response, 404, 'NoSuchBucket', 'no such bucket')
     else if (components.length === 0) this.#list(query, response)
+    else if (query.has('uploads') || query.has('uploadId'))
+      this.#parts(request, response, { key: components.join('/'), bytes, query })
     else this.#object(request, response, { key: components.join('/'), bytes })
+  }
+
+  /** Uploads in parts, with Amazon's etags: the MD5 of the parts' MD5s. */
+  #parts(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    { key, bytes, query }: { key: string; bytes: Buffer; query: URLSearchParams },
+  ): void {
+    const id = query.get('uploadId') ?? `upload-${this.requests.length}`
+    const upload = this.uploads.get(id)
+    if (query.has('uploads')) {
+      this.uploads.set(id, { key, headers: keptHeaders(request.headers), parts: new Map() })
+      response.end(
+        `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+      )
+    } else if (upload?.key !== key) sendError(response, 404, 'NoSuchUpload', 'no such upload')
+    else if (request.method === 'PUT') {
+      upload.parts.set(Number(query.get('partNumber')), bytes)
+      response.writeHead(200, { etag: `"${md5(bytes)}"` }).end()
+    } else if (request.method === 'DELETE') {
+      this.uploads.delete(id)
+      response.writeHead(204).end()
+    } else this.#complete(request, response, { id, upload, document: bytes.toString() })
+  }
+
+  #complete(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    { id, upload, document }: { id: string; upload: FakeUpload; document: string },
+  ): void {
+    const listed = [
+      ...document.matchAll(/<PartNumber>(\d+)<\/PartNumber><ETag>"(\w+)"<\/ETag>/g),
+    ].map(([, number = '', etag = '']) => ({ bytes: upload.parts.get(Number(number)), etag }))
+    const parts = listed.map(({ bytes }) => bytes ?? Buffer.alloc(0))
+    // Amazon says 200 before it knows the end.
+    if (listed.some(({ bytes, etag }) => bytes === undefined || md5(bytes) !== etag))
+      return sendError(response, 200, 'InvalidPart', 'a part is missing or another')
+    if (parts.slice(0, -1).some((part) => part.length < 5 * 1024 * 1024))
+      return sendError(response, 200, 'EntityTooSmall', 'a part is below 5 MiB')
+    if (request.headers['if-none-match'] === '*' && this.objects.has(upload.key))
+      return sendError(response, 412, 'PreconditionFailed', 'there is one')
+    const digests = Buffer.concat(parts.map((part) => Buffer.from(md5(part), 'hex')))
+    const etag = `${md5(digests)}-${parts.length}`
+    this.uploads.delete(id)
+    this.objects.set(upload.key, { bytes: Buffer.concat(parts), headers: upload.headers, etag })
+    response.end(
+      `<CompleteMultipartUploadResult><ETag>&quot;${etag}&quot;</ETag></CompleteMultipartUploadResult>`,
+    )
   }
 
   #object(
@@ -131,7 +191,7 @@ const keptHeaders = (headers: http.IncomingHttpHeaders): Record<string, string> 
 function sendObject(
   request: http.IncomingMessage,
   response: http.ServerResponse,
-  { bytes, headers }: FakeObject,
+  { bytes, headers, etag = etagOf(bytes) }: FakeObject,
 ): void {
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
   const start = Number(range?.[1] ?? 0)
@@ -140,7 +200,7 @@ function sendObject(
   response.writeHead(range ? 206 : 200, {
     'content-type': 'image/jpeg',
     ...headers,
-    etag: `"${etagOf(bytes)}"`,
+    etag: `"${etag}"`,
     'last-modified': 'Fri, 02 Jan 2026 03:04:05 GMT',
     'content-length': part.byteLength,
     ...(range ? { 'content-range': `bytes ${start}-${end}/${bytes.byteLength}` } : {}),
@@ -161,6 +221,7 @@ export function sendError(
 }
 
 const etagOf = (bytes: Buffer): string => `${sha256(bytes).slice(0, 32)}-1`
+const md5 = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex')
 const sha256 = (bytes: Buffer | string): string => createHash('sha256').update(bytes).digest('hex')
 const escapeXml = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

@@ -66,12 +66,16 @@ test('loads in less than 50 ms', async () => {
 })
 
 test('imports nothing but Node and itself', () => {
-  const files = readdirSync(join(root, 'sdk'))
-  expect(files.length).toBeGreaterThan(5)
+  const files = readdirSync(join(root, 'sdk'), { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts'),
+  )
+  expect(files.length).toBeGreaterThan(15)
   for (const file of files) {
     const text = readFileSync(join(root, 'sdk', file), 'utf8')
+    const above = '../'.repeat(file.split('/').length)
+    expect(text).not.toContain(`'${above}`)
     for (const [, from = ''] of text.matchAll(/^(?:import|export|\}).* from '([^']+)'/gm))
-      expect(from).toMatch(/^(node:|\.\/)/)
+      expect(from).toMatch(/^(node:|\.\.?\/)/)
     expect(text).not.toMatch(/^await /m)
   }
 })

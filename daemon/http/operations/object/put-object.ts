@@ -22,7 +22,9 @@ export async function putObject(exchange: Exchange, target: ObjectTarget): Promi
   const wishes = readWishes(headers)
   const plan = planObjectBody(headers, exchange.signed)
   const condition = writeCondition(headers)
-  checkCondition(condition, target)
+  const requestId = repeatedId(headers, target)
+  // One that is told twice may have been done already: then the write itself knows.
+  if (requestId === null) checkCondition(condition, target)
   // Reading these already checks their sizes; the type may still depend on the first bytes.
   const metadata = userMetadata(headers)
   const givenType = headers.get('content-type') ?? typeByExtension(target.key)
@@ -40,10 +42,18 @@ export async function putObject(exchange: Exchange, target: ObjectTarget): Promi
       etag: md5Of(received.checksums),
       condition,
       isPublic: wishes.isPublic,
+      ...(requestId === null ? {} : { requestId }),
     })
-    sendEmpty(exchange, 200, ['ETag', `"${version.etag}"`, ...checksumLines(received)])
+    const about = ['ETag', `"${version.etag}"`, 'x-shoal-type', type]
+    sendEmpty(exchange, 200, [...about, ...checksumLines(received)])
   } catch (cause) {
     upload.abort()
     throw cause
   }
+}
+
+/** A client that lost the answer sends its request again, with the same id: it is done once. */
+function repeatedId(headers: ReadonlyMap<string, string>, { key }: ObjectTarget): string | null {
+  const id = headers.get('x-shoal-request-id')
+  return id !== undefined && /^[\w-]{16,64}$/.test(id) ? `put ${id} ${key}` : null
 }

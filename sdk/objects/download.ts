@@ -5,10 +5,10 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { StorageError, abortedError, errorOfNetwork } from './errors.ts'
+import { StorageError, abortedError, errorOfNetwork } from '../errors.ts'
 import { infoFromHeaders, type ObjectStream } from './object.ts'
-import type { StorageRequest } from './request.ts'
-import { type Connect, pause, send, waitMs } from './retry.ts'
+import type { StorageRequest } from '../http/request.ts'
+import { type Connect, pause, send, waitMs } from '../http/retry.ts'
 
 /** Breaks of one download that are healed before it is given up. */
 const RESUMES = 4

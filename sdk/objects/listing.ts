@@ -1,8 +1,8 @@
 /**
  * What S3 says in XML, as values: pages of a listing (`ListObjectsV2`) and error answers.
  */
-import { StorageError } from './errors.ts'
-import { type XmlElement, parseXml } from './xml.ts'
+import { StorageError } from '../errors.ts'
+import { type XmlElement, parseXml } from '../http/xml.ts'
 
 export interface ListedObject {
   readonly kind: 'object'
@@ -80,7 +80,7 @@ const textOf = (element: XmlElement, name: string): string | undefined =>
   element.children.find((child) => child.name === name)?.text
 
 /** `encoding-type=url` is form encoding; bytes that are not UTF-8 become U+FFFD instead of an error. */
-function decodeForm(text: string): string {
+export function decodeForm(text: string): string {
   if (!text.includes('%') && !text.includes('+')) return text
   const spaced = text.replaceAll('+', ' ')
   try {

@@ -3,7 +3,7 @@
  * document types, no entities but the five of XML and character references, no namespaces. What it
  * does not know it refuses, in one pass and in bounded depth.
  */
-import { StorageError } from './errors.ts'
+import { StorageError } from '../errors.ts'
 
 export interface XmlElement {
   readonly name: string
@@ -72,6 +72,14 @@ function after(document: string, mark: string, start: number): number {
   if (found === -1) throw badXml('it ends too early')
   return found + mark.length
 }
+
+/** Text as it stands in an element. Control characters that XML cannot carry are sent as references. */
+export const escapeXml = (text: string): string =>
+  text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll(/\p{Cc}/gu, (character) => `&#${character.charCodeAt(0)};`)
 
 const CHARACTER_BY_ENTITY: Readonly<Record<string, string>> = {
   amp: '&',

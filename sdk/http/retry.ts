@@ -4,8 +4,8 @@
  * can be sent again from its start or was not touched yet.
  */
 import type { IncomingMessage } from 'node:http'
-import type { Connection } from './connection.ts'
-import { StorageError, abortedError, systemCode } from './errors.ts'
+import type { Connection } from '../connection.ts'
+import { StorageError, abortedError, systemCode } from '../errors.ts'
 import { type Attempt, type StorageRequest, sendOnce } from './request.ts'
 
 /**
@@ -42,7 +42,7 @@ export async function send(connect: Connect, request: StorageRequest): Promise<I
         refresh = true
         if (!isSpent(request, attempt)) continue
       }
-      if (tries >= RETRIES || !mayRepeat(cause, request, attempt)) {
+      if (tries + 1 >= (request.attempts ?? RETRIES + 1) || !mayRepeat(cause, request, attempt)) {
         request.body?.discard()
         throw cause
       }
@@ -66,6 +66,7 @@ function mayRepeat(cause: unknown, request: StorageRequest, attempt: Attempt): b
   if (!(cause instanceof StorageError) || !cause.retryable) return false
   if (isSpent(request, attempt)) return false
   const conditional = request.headers?.['if-match'] ?? request.headers?.['if-none-match']
+  if (request.repeatable === true) return true
   return conditional === undefined || request.method === 'GET' || wasUnsent(cause)
 }
 

@@ -4,8 +4,12 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
-import { invalidArgument } from './errors.ts'
+import { invalidArgument } from '../errors.ts'
 import { unquote } from './listing.ts'
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal
+}
 
 export interface ObjectInfo {
   readonly key: string

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { ReadableStream as WebStream } from 'node:stream/web'
-import { invalidArgument } from './errors.ts'
+import { invalidArgument } from '../errors.ts'
 
 export type Data =
   | string
@@ -28,6 +28,8 @@ export interface Body {
   /** Whether `open` may be called again after its stream was read. */
   readonly replayable: boolean
   open(): AsyncIterable<Uint8Array>
+  /** Bytes `start` to `end` (not counted in) as a body of their own; null where only the whole can be read. */
+  readonly part: ((start: number, end: number) => Body) | null
   /** Gives up a body that was not (or not wholly) read, so that its file or socket closes. */
   discard(): void
 }
@@ -60,15 +62,17 @@ const isStreaming = (
 ): data is Readable | WebStream | AsyncIterable<string | Uint8Array> =>
   typeof data === 'object' && data !== null && Symbol.asyncIterator in data
 
-function bytesBody(bytes: Buffer): Body {
+/** @param type what the data names as its type */
+export function bytesBody(bytes: Buffer, type: string | null = null): Body {
   return {
     size: bytes.byteLength,
     bytes,
-    type: null,
+    type,
     replayable: true,
     open: async function* () {
       yield bytes
     },
+    part: (start, end) => bytesBody(bytes.subarray(start, end)),
     discard: () => {},
   }
 }
@@ -80,6 +84,7 @@ function blobBody(blob: Blob): Body {
     type: blob.type === '' ? null : blob.type,
     replayable: true,
     open: () => blob.stream(),
+    part: (start, end) => blobBody(blob.slice(start, end)),
     discard: () => {},
   }
 }
@@ -89,18 +94,42 @@ async function fileBody(path: string, what: string): Promise<Body> {
   const found = await stat(path)
   if (found.isDirectory()) throw invalidArgument(what, `${path} is a directory`)
   // A pipe or device has no size that one could rely on, and can be read once.
-  const plain = found.isFile()
+  if (found.isFile()) return plainFileBody(path, found.size, null)
   let opened: Readable | null = null
   return {
-    size: plain ? found.size : null,
+    size: null,
     bytes: null,
     type: null,
-    replayable: plain,
+    replayable: false,
     open() {
       opened = createReadStream(path, { highWaterMark: FILE_READ_BYTES })
       return opened
     },
+    part: null,
     discard: () => opened?.destroy(),
+  }
+}
+
+/** @param start null: the whole file, read to its end, so that one that has grown is noticed */
+function plainFileBody(path: string, size: number, start: number | null): Body {
+  const opened = new Set<Readable>()
+  const first = start ?? 0
+  return {
+    size,
+    bytes: null,
+    type: null,
+    replayable: true,
+    open() {
+      const range = start === null ? {} : { start, end: start + size - 1 }
+      const stream = createReadStream(path, { highWaterMark: FILE_READ_BYTES, ...range })
+      opened.add(stream)
+      stream.once('close', () => opened.delete(stream))
+      return stream
+    },
+    part: (from, to) => plainFileBody(path, to - from, first + from),
+    discard() {
+      for (const stream of opened) stream.destroy()
+    },
   }
 }
 
@@ -114,6 +143,7 @@ function streamBody(source: Readable | WebStream | AsyncIterable<unknown>): Body
     type: null,
     replayable: false,
     open: () => bytesOf(source),
+    part: null,
     discard: () => readable?.destroy(),
   }
 }

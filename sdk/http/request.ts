@@ -4,10 +4,10 @@
  */
 import http from 'node:http'
 import https from 'node:https'
-import type { Body } from './body.ts'
-import type { Connection } from './connection.ts'
-import { StorageError, abortedError, errorOfAnswer, errorOfNetwork } from './errors.ts'
-import { parseErrorAnswer } from './listing.ts'
+import type { Body } from '../upload/body.ts'
+import type { Connection } from '../connection.ts'
+import { StorageError, abortedError, errorOfAnswer, errorOfNetwork } from '../errors.ts'
+import { parseErrorAnswer } from '../objects/listing.ts'
 import { UNSIGNED_PAYLOAD, encodeQuery, hashHex, signHeaders } from './signature.ts'
 
 /** Up to here a body in memory is hashed into the signature (0.5 ms); above, hashing would only cost. */
@@ -44,6 +44,10 @@ export interface StorageRequest {
   readonly body?: Body
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
+  /** It has a condition, and yet the same effect when it is sent twice. */
+  readonly repeatable?: boolean
+  /** How often it is tried; `retry.ts` says how often else. */
+  readonly attempts?: number
   /** Statuses outside 2xx that the caller handles itself. */
   readonly expected?: readonly number[]
 }
