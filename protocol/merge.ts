@@ -4,7 +4,7 @@
  * them. Both are joins of a semilattice, so replicas that received the same rows, in any order and any
  * number of times, hold the same rows.
  *
- * What users see of the rows that stand is in `view.ts`.
+ * What users see of the rows that stand is in `view/`.
  *
  * Invariant that writers keep and that the joins rest on: a version's context is transitively closed. Use
  * `successor` to build it, never by hand.

@@ -1,7 +1,7 @@
 /**
  * Rows: all that is replicated. A row's value always comes from exactly one write (rule R0): rows are
  * chosen between, never joined. Merge is in `merge.ts`, bytes in `row-codec.ts`, what users see of a set
- * of rows in `view.ts`.
+ * of rows in `view/`.
  *
  * One operation = one transaction = one (origin, seq); its rows carry one hlc each. Batches and pages are
  * cut only between operations.

@@ -171,14 +171,6 @@ test('while one recovers, another finds nothing and new stores go elsewhere', as
   second.abandoned().close()
 })
 
-test('a staging file and its name can be made durable while it is written', async () => {
-  const store = openStore()
-  const file = store.take()
-  fs.writeFileSync(file.path, 'bytes')
-  await Promise.all([store.syncStaging(file), store.syncStaging(file)])
-  await store.syncStaging(store.take())
-})
-
 test('folders are for their owner alone', () => {
   const home = newHome()
   openStore(home)

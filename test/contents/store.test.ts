@@ -280,24 +280,6 @@ describe('verified reads', () => {
 })
 
 describe('copies', () => {
-  test('a copy is private and may be changed', () => {
-    const store = openStore()
-    const bytes = sampleBytes(700_000)
-    const content = keep(store, bytes)
-    const copy = store.copyOf(content.hash)
-    expect(fs.readFileSync(copy.path).equals(bytes)).toBe(true)
-    fs.appendFileSync(copy.path, 'more')
-    expect(store.verify(content)).toBe(true)
-    store.giveBack(copy)
-  })
-
-  test('a missing content cannot be copied or held', () => {
-    const store = openStore()
-    const { hash } = store.sealBytes(sampleBytes(5_000))
-    expect(codeOf(() => store.copyOf(hash))).toBe('missing-content')
-    expect(codeOf(() => store.hold(hash))).toBe('missing-content')
-  })
-
   test('holes stay holes', () => {
     const home = newHome()
     const [from, to] = [join(home, 'from'), join(home, 'to')]

@@ -62,10 +62,6 @@ export class FakeContents implements ContentStore {
     rmSync(file.path, { force: true })
   }
 
-  syncStaging(): Promise<void> {
-    return Promise.resolve()
-  }
-
   seal(file: StagingFile): SealedContent {
     const bytes = readFileSync(file.path)
     if (bytes.length <= INLINE_MAX_BYTES) return this.sealBytes(bytes)
@@ -141,7 +137,6 @@ export class FakeContents implements ContentStore {
   readPieces: typeof unused = unused
   partial: typeof unused = unused
   hold: typeof unused = unused
-  copyOf: typeof unused = unused
   invert: typeof unused = unused
   stored: typeof unused = unused
   collect: typeof unused = unused

@@ -58,11 +58,6 @@ export interface PartialContent extends ContentReference {
   /** @throws ShoalError `corrupt` where the bytes do not match the leaf */
   write(index: number, bytes: Buffer): void
   /**
-   * Resolves with the bytes once that piece is here (a reader that streams while it arrives).
-   * @throws ShoalError `timeout`, `closed`, `busy` when too many wait already
-   */
-  waitFor(index: number, timeoutMs: number): Promise<Buffer>
-  /**
    * All pieces here: fdatasync, rename into the store, folder sync. What waits or reads goes on.
    * @throws ShoalError `missing-content` while pieces are missing, `io`
    */
@@ -109,8 +104,6 @@ export interface ContentStore {
   take(): StagingFile
   /** Back to the pool if nobody can still write to it (lease test), else unlinked. Idempotent. */
   giveBack(file: StagingFile): void
-  /** fdatasync of a file that is still being written, and of its name in the folder (rule 16). */
-  syncStaging(file: StagingFile): Promise<void>
   /**
    * Hashes a complete file; blocks for the size of it (3 GB/s): never on a loop thread. Small contents come
    * back inline, and the file is then the caller's to give back.
@@ -142,11 +135,6 @@ export interface ContentStore {
   verify(content: ContentReference): boolean
   /** Opens a stored content for use by path or descriptor; the holder closes it. @throws `missing-content` */
   hold(hash: Hash): HeldContent
-  /**
-   * A staging file with the bytes of a stored content, to be changed (copy-on-open). Blocks for the size
-   * of it unless the file system can share blocks; `copyFile` of copy.ts does the same on any thread.
-   */
-  copyOf(hash: Hash): StagingFile
   /**
    * Turns the stored file itself into a staging file and leaves a copy in the store, so that its readers see
    * what is written to it (rule 20). Null when somebody else uses it too. `held` stays open and is its lock.

@@ -18,7 +18,6 @@ import { ShoalError, errorFrom } from '../../protocol/errors.ts'
 import { hexOfBytes } from '../../protocol/ids.ts'
 import { LOCK_EX, LOCK_NB, flock, isFreeOf } from '../libc.ts'
 import type { AbandonedStaging, StagingFile } from './content.ts'
-import { syncFile, syncFolder } from './durable.ts'
 
 /** Empty files kept for reuse: more than a mount closes in one burst, nothing beside a disk's inodes. */
 const POOL_FILES_MAX = 64
@@ -56,19 +55,16 @@ function newFolder(root: string, environment: Environment): { path: string; fd: 
 
 export class StagingFolder {
   readonly path: string
-  readonly #root: string
   readonly #lockFd: number
   readonly #pool: string[] = []
   readonly #pooled: Set<string> = new Set()
-  /** Names made so far, and how many of them a folder sync has covered (-1: not even the folder's own). */
+  /** Names made so far. */
   #named = 0
-  #namesSynced = -1
   #closed = false
 
   /** @param root `HOME/staging`, which must exist */
   constructor(environment: Environment, root: string) {
     const folder = newFolder(root, environment)
-    this.#root = root
     this.path = folder.path
     this.#lockFd = folder.fd
   }
@@ -106,16 +102,6 @@ export class StagingFolder {
     } else {
       fs.rmSync(file.path, { force: true })
     }
-  }
-
-  /** Makes the file's bytes and its name survive a power cut. */
-  async sync(file: StagingFile): Promise<void> {
-    await syncFile(file.path)
-    const named = this.#named
-    if (this.#namesSynced >= named) return
-    if (this.#namesSynced < 0) await syncFolder(this.#root)
-    await syncFolder(this.path)
-    this.#namesSynced = Math.max(this.#namesSynced, named)
   }
 
   /** Removes the pool, and the folder if nothing waits in it; what waits is for recovery. Idempotent. */

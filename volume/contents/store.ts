@@ -24,7 +24,6 @@ import type {
   StagingFile,
   Upload,
 } from './content.ts'
-import { copyFile } from './copy.ts'
 import { ContentSync, syncFileNow, syncFolder, syncFolderNow } from './durable.ts'
 import { ArrivingPart } from './fetch/arriving.ts'
 import { ContentPart } from './fetch/part.ts'
@@ -61,23 +60,22 @@ export function openContentStore(options: ContentStoreOptions): ContentStore {
 
 /** All 256 folders at once: no later write has to make one, or to sync one that is new. */
 function makeLayout(home: string): void {
-  for (const name of ['staging', 'quarantine', 'contents']) {
-    fs.mkdirSync(join(home, name), { recursive: true, mode: 0o700 })
-  }
   const contents = join(home, 'contents')
-  for (let byte = 0; byte < 256; byte++) {
-    fs.mkdirSync(join(contents, byte.toString(16).padStart(2, '0')), {
-      recursive: true,
-      mode: 0o700,
-    })
+  for (const path of [join(home, 'staging'), join(home, 'quarantine'), contents]) {
+    fs.mkdirSync(path, { recursive: true, mode: 0o700 })
   }
+  const last = join(contents, 'ff')
+  for (let byte = 0; byte < 256 && !fs.existsSync(last); byte++) {
+    const name = byte.toString(16).padStart(2, '0')
+    fs.mkdirSync(join(contents, name), { recursive: true, mode: 0o700 })
+  }
+  // Each time: whoever made them may have been killed before this.
   syncFolderNow(contents)
   syncFolderNow(home)
 }
 
 class Contents implements ContentStore {
   readonly #home: string
-  readonly #environment: Environment
   readonly #lock: ContentsLock
   readonly #staging: StagingFolder
   readonly #reader: ContentReader
@@ -90,7 +88,6 @@ class Contents implements ContentStore {
 
   constructor({ home, environment }: ContentStoreOptions) {
     this.#home = home
-    this.#environment = environment
     const path = (hash: Hash): string => this.path(hash)
     this.#lock = new ContentsLock(join(home, 'contents.lock'))
     this.#staging = new StagingFolder(environment, join(home, 'staging'))
@@ -120,10 +117,6 @@ class Contents implements ContentStore {
 
   giveBack(file: StagingFile): void {
     this.#staging.giveBack(file)
-  }
-
-  syncStaging(file: StagingFile): Promise<void> {
-    return this.#staging.sync(file)
   }
 
   seal(file: StagingFile): SealedContent {
@@ -222,7 +215,7 @@ class Contents implements ContentStore {
       install: (complete: ContentReference) => this.#install(complete.hash, files.part),
       released: () => this.#partByHash.delete(hash),
     }
-    const part = new ContentPart(content, files, owner, this.#environment)
+    const part = new ContentPart(content, files, owner)
     this.#partByHash.set(hash, part)
     return part
   }
@@ -234,20 +227,6 @@ class Contents implements ContentStore {
 
   hold(hash: Hash): HeldContent {
     return holdContent(hash, this.path(hash))
-  }
-
-  copyOf(hash: Hash): StagingFile {
-    const held = this.hold(hash)
-    const copy = this.take()
-    try {
-      copyFile(held.path, copy.path)
-      return copy
-    } catch (cause) {
-      this.giveBack(copy)
-      throw cause
-    } finally {
-      held.close()
-    }
   }
 
   invert(held: HeldContent): StagingFile | null {

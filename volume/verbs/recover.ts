@@ -10,7 +10,13 @@ import type { Time } from '../../protocol/stamps.ts'
 import { timeOfHlc } from '../../protocol/stamps.ts'
 import type { ContentReference, ContentStore, SealedContent } from '../contents/content.ts'
 import { bufferOf } from '../names/tables/database.ts'
-import { readFacts, readVersion, VERSION_COLUMNS, versionOf } from '../names/merge/heads.ts'
+import {
+  RANK_SUPERSEDED,
+  readFacts,
+  readVersion,
+  VERSION_COLUMNS,
+  versionOf,
+} from '../names/merge/heads.ts'
 import type { VersionColumns } from '../names/merge/heads.ts'
 import { mergeRow } from '../names/merge/merge-row.ts'
 import type { Names } from '../names/tables/names.ts'
@@ -133,7 +139,7 @@ function forsake({ names, contents, writer, by }: Recovery, content: ContentRefe
 }
 
 const EARLIER = `SELECT ${VERSION_COLUMNS} FROM version v
-  WHERE v.ino = ? AND v.hlc < ? AND v.rank = 2 ORDER BY v.hlc DESC LIMIT 64`
+  WHERE v.ino = ? AND v.hlc < ? AND v.rank = ${RANK_SUPERSEDED} ORDER BY v.hlc DESC LIMIT 64`
 
 /** The newest version before this one whose bytes are here. */
 function versionBefore(names: Names, contents: ContentStore, bad: Version): Version | null {

@@ -11,7 +11,6 @@
  */
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
-import type { Environment } from '../../../protocol/environment.ts'
 import { ShoalError, errorFrom } from '../../../protocol/errors.ts'
 import { bytesOfHex } from '../../../protocol/ids.ts'
 import type { Hash } from '../../../protocol/ids.ts'
@@ -24,8 +23,6 @@ import { leafOf, pieceCount, pieceLength, piecesMatch, verifyPiece } from '../pi
 
 /** Pieces between checkpoints: after a crash at most 16 MiB (5 ms) are hashed again. */
 const CHECKPOINT_PIECES = 64
-/** Readers that may wait for pieces of one content; each is a request with a buffer of its own. */
-const WAITERS_MAX = 1024
 
 const syncData = promisify(fs.fdatasync)
 
@@ -42,11 +39,6 @@ export interface PartOwner {
   released(hash: Hash): void
 }
 
-interface Waiter {
-  resolve(bytes: Buffer): void
-  reject(error: ShoalError): void
-}
-
 export class ContentPart implements PartialContent {
   readonly hash: Hash
   readonly size: number
@@ -54,7 +46,6 @@ export class ContentPart implements PartialContent {
   readonly #content: ContentReference
   readonly #files: PartFiles
   readonly #owner: PartOwner
-  readonly #environment: Environment
   readonly #fd: number
   readonly #have: Bitmap
   #pieces: Buffer | null = null
@@ -62,23 +53,15 @@ export class ContentPart implements PartialContent {
   #checkpoint: Promise<void> | null = null
   #finishing: Promise<void> | null = null
   #failure: Error | null = null
-  readonly #waiters: Map<number, Set<Waiter>> = new Map()
-  #waiting = 0
   #users = 1
 
-  constructor(
-    content: ContentReference,
-    files: PartFiles,
-    owner: PartOwner,
-    environment: Environment,
-  ) {
+  constructor(content: ContentReference, files: PartFiles, owner: PartOwner) {
     this.#content = content
     this.hash = content.hash
     this.size = content.size
     this.format = content.format
     this.#files = files
     this.#owner = owner
-    this.#environment = environment
     this.#fd = openPart(files.part, content)
     const known = readKnown(files, content)
     // without the piece list no piece could be verified when it is read: then all are hashed again later
@@ -131,41 +114,8 @@ export class ContentPart implements PartialContent {
       throw errorFrom(cause, `store a piece of ${this.hash}`)
     }
     this.#have.set(index)
-    this.#settle(index, (waiter) => {
-      waiter.resolve(bytes)
-    })
     this.#sinceCheckpoint++
     if (this.#sinceCheckpoint >= CHECKPOINT_PIECES) this.#startCheckpoint()
-  }
-
-  async waitFor(index: number, timeoutMs: number): Promise<Buffer> {
-    if (this.#have.has(index)) return this.#read(index)
-    if (index < 0 || index >= pieceCount(this.size)) {
-      throw new ShoalError('range', `read content ${this.hash}`, { why: `no piece ${index}` })
-    }
-    if (this.#users === 0) throw new ShoalError('closed', `read content ${this.hash}`)
-    if (this.#waiting >= WAITERS_MAX) {
-      throw new ShoalError('busy', `read content ${this.hash}`, { why: 'too many wait for it' })
-    }
-    return new Promise((resolve, reject) => {
-      const cancel = this.#environment.after(timeoutMs, () => {
-        this.#drop(index, waiter)
-        reject(new ShoalError('timeout', `read content ${this.hash}`))
-      })
-      const waiter: Waiter = {
-        resolve(bytes) {
-          cancel()
-          resolve(bytes)
-        },
-        reject(error) {
-          cancel()
-          reject(error)
-        },
-      }
-      const waiters = this.#waiters.get(index) ?? new Set()
-      this.#waiters.set(index, waiters.add(waiter))
-      this.#waiting++
-    })
   }
 
   finish(): Promise<void> {
@@ -180,12 +130,6 @@ export class ContentPart implements PartialContent {
     if (this.#users === 0) return
     this.#users--
     if (this.#users > 0) return
-    const closed = new ShoalError('closed', `read content ${this.hash}`)
-    for (const index of this.#waiters.keys()) {
-      this.#settle(index, (waiter) => {
-        waiter.reject(closed)
-      })
-    }
     this.#owner.released(this.hash)
     void this.#closeFile()
   }
@@ -262,15 +206,6 @@ export class ContentPart implements PartialContent {
     }
   }
 
-  /** A piece from the file, verified again: it may have been written before a power cut, or by another. */
-  #read(index: number): Buffer {
-    const bytes = readAt(this.#fd, index * PIECE_BYTES, pieceLength(this.size, index))
-    if (this.#pieces === null) throw new ShoalError('missing-content', `read content ${this.hash}`)
-    if (verifyPiece(leafOf(this.#pieces, index), bytes)) return bytes
-    this.#have.unset(index)
-    throw new ShoalError('corrupt', `read content ${this.hash}`, { why: `piece ${index} changed` })
-  }
-
   /** From here on pieces can be verified: also those that were written and not checkpointed. */
   #adoptPieces(pieces: Buffer): void {
     this.#pieces = pieces
@@ -282,20 +217,6 @@ export class ContentPart implements PartialContent {
       const bytes = readAt(this.#fd, index * PIECE_BYTES, pieceLength(this.size, index))
       if (verifyPiece(leafOf(pieces, index), bytes)) this.#have.set(index)
     }
-  }
-
-  #settle(index: number, how: (waiter: Waiter) => void): void {
-    const waiters = this.#waiters.get(index)
-    if (waiters === undefined) return
-    this.#waiters.delete(index)
-    this.#waiting -= waiters.size
-    for (const waiter of waiters) how(waiter)
-  }
-
-  #drop(index: number, waiter: Waiter): void {
-    const waiters = this.#waiters.get(index)
-    if (waiters?.delete(waiter) === true) this.#waiting--
-    if (waiters?.size === 0) this.#waiters.delete(index)
   }
 }
 

@@ -13,7 +13,7 @@ import { uidOfId } from '../tables/nodes.ts'
 /** `version.rank`: the head that is shown, a head beside it, and what a head has replaced. */
 export const RANK_SHOWN = 0
 export const RANK_CONFLICT = 1
-const RANK_SUPERSEDED = 2
+export const RANK_SUPERSEDED = 2
 
 /** The rank of a version. @param standing all heads, the shown one first */
 export function rankAmong(standing: readonly VersionFacts[], version: VersionFacts): number {
@@ -65,7 +65,7 @@ const HEADS = `SELECT v.hlc, v.origin, v.context, v.exceptions FROM node n JOIN 
   ON v.ino = n.id AND v.hlc = n.head_hlc AND v.origin = n.head_origin WHERE n.id = ?
   UNION ALL
   SELECT hlc, origin, context, exceptions FROM version INDEXED BY version_conflict
-  WHERE ino = ? AND rank = 1`
+  WHERE ino = ? AND rank = ${RANK_CONFLICT}`
 
 /** The versions that nothing replaced, the shown one first. */
 export const readHeads = (names: Names, ino: number): VersionFacts[] =>

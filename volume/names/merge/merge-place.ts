@@ -81,7 +81,7 @@ function wantedPlace(transaction: Transaction, row: PlaceRow, move: Move): Shown
     deleted: row.deleted,
     hasHead: transaction.expectsContent(row.inode) || hasHead(transaction, move),
   })
-  // Once in doubt, the rest of the operation waits for the whole view: names may still be held by what goes.
+  // Once in doubt, the rest of the operation waits for that: names may still be held by what goes.
   const isClear = !transaction.viewInDoubt && placed !== IN_DOUBT
   if (isClear && !doubtsOf(transaction, row, { ...numbers, current })) return placed
   transaction.doubt(numbers.id)

@@ -77,16 +77,26 @@ export function mergeExtended(transaction: Transaction, row: ExtendedRow): boole
   return true
 }
 
-/** @returns whether the row told something new */
-export function mergeConfig(transaction: Transaction, row: ConfigRow): boolean {
+interface Register {
+  readonly key: string | Uint8Array
+  readonly value: Uint8Array | null
+  readonly hlc: Hlc
+}
+
+/** A value by key. @returns whether the row told something new */
+function mergeRegister(
+  transaction: Transaction,
+  { table, column }: { readonly table: 'config' | 'opaque'; readonly column: 'value' | 'bytes' },
+  { key, value, hlc }: Register,
+): boolean {
   const { db } = transaction.names
-  const current = db.get<Stamped>('SELECT hlc, origin FROM config WHERE key = ?', row.key)
-  if (stands(transaction, current, row.hlc)) return false
+  const current = db.get<Stamped>(`SELECT hlc, origin FROM ${table} WHERE key = ?`, key)
+  if (stands(transaction, current, hlc)) return false
   db.run(
-    'INSERT OR REPLACE INTO config(key, value, hlc, origin, seq) VALUES (?, ?, ?, ?, ?)',
-    row.key,
-    row.value,
-    row.hlc,
+    `INSERT OR REPLACE INTO ${table}(key, ${column}, hlc, origin, seq) VALUES (?, ?, ?, ?, ?)`,
+    key,
+    value,
+    hlc,
     transaction.origin,
     transaction.seq,
   )
@@ -94,17 +104,9 @@ export function mergeConfig(transaction: Transaction, row: ConfigRow): boolean {
 }
 
 /** @returns whether the row told something new */
-export function mergeOpaque(transaction: Transaction, row: OpaqueRow): boolean {
-  const { db } = transaction.names
-  const current = db.get<Stamped>('SELECT hlc, origin FROM opaque WHERE key = ?', row.key)
-  if (stands(transaction, current, row.hlc)) return false
-  db.run(
-    'INSERT OR REPLACE INTO opaque(key, bytes, hlc, origin, seq) VALUES (?, ?, ?, ?, ?)',
-    row.key,
-    row.bytes,
-    row.hlc,
-    transaction.origin,
-    transaction.seq,
-  )
-  return true
-}
+export const mergeConfig = (transaction: Transaction, row: ConfigRow): boolean =>
+  mergeRegister(transaction, { table: 'config', column: 'value' }, row)
+
+/** @returns whether the row told something new */
+export const mergeOpaque = (transaction: Transaction, row: OpaqueRow): boolean =>
+  mergeRegister(transaction, { table: 'opaque', column: 'bytes' }, { ...row, value: row.bytes })

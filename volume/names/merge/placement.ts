@@ -3,7 +3,7 @@
  * counters, times of directories and the log's changes always follow (rule 1).
  *
  * `placeInRow` is the fast path: in the normal case a node is shown where its row says. It answers
- * "in doubt" where only the whole view can tell (`view.ts`), and whoever asked then leaves it to that.
+ * "in doubt" where only a look around can tell (`view/view.ts`), and whoever asked then leaves it to that.
  */
 import { bytesOfRaw, rawOfBytes } from '../../../protocol/ids.ts'
 import type { Hlc } from '../../../protocol/stamps.ts'

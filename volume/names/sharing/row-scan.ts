@@ -10,7 +10,8 @@ import type { AttributeRow, Row, Vector } from '../../../protocol/rows.ts'
 import { vectorCovers } from '../../../protocol/vector.ts'
 import type { EncodedOperation } from '../../volume.ts'
 import { bufferOf } from '../tables/database.ts'
-import { VERSION_COLUMNS, versionRowOf } from '../merge/heads.ts'
+import type { SetColumns } from '../looking/attributes.ts'
+import { RANK_SUPERSEDED, VERSION_COLUMNS, versionRowOf } from '../merge/heads.ts'
 import type { VersionColumns } from '../merge/heads.ts'
 import type { Names } from '../tables/names.ts'
 import { isKnown, nodesAfter, placeRowOf, ROOT, uidOfId } from '../tables/nodes.ts'
@@ -91,7 +92,7 @@ function placeSection(names: Names): Section {
 }
 
 const VERSIONS_BEHIND = `SELECT ${VERSION_COLUMNS} FROM version v
-  WHERE (v.ino, v.hlc, v.origin) > (?, ?, ?) AND v.rank < 2
+  WHERE (v.ino, v.hlc, v.origin) > (?, ?, ?) AND v.rank < ${RANK_SUPERSEDED}
   ORDER BY v.ino, v.hlc, v.origin LIMIT ${ROWS_PER_READ}`
 
 function versionSection(names: Names): Section {
@@ -107,18 +108,8 @@ function versionSection(names: Names): Section {
   }
 }
 
-export interface AttributeColumns {
+export interface AttributeColumns extends SetColumns {
   readonly ino: number
-  readonly mode: number | null
-  readonly uid: number | null
-  readonly gid: number | null
-  readonly atime: number | null
-  readonly atime_ns: number | null
-  readonly mtime: number | null
-  readonly mtime_ns: number | null
-  readonly for_hlc: number | null
-  readonly for_origin: number | null
-  readonly hlc: number
   readonly origin: number
   readonly seq: number
 }

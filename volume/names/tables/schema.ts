@@ -15,7 +15,7 @@
  *
  * There is one index on names, (view_parent, view_key): `view_key` is the shown name's bytes, with `/`
  * behind a directory's, so that a depth-first walk in index order is the order in which S3 lists keys.
- * Normally the shown place is the one in the row; only anomalies (see `view.ts`) make them differ.
+ * Normally the shown place is the one in the row; only anomalies (see `view/`) make them differ.
  *
  * What an operation costs is mostly the pages that its commit writes (about 6 us each) and the depth of the
  * trees it looks into, so every index has to earn its page. `version` has row ids because rows with inline

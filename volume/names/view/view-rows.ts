@@ -1,5 +1,5 @@
 /**
- * Rows of the database as `protocol/view.ts` wants them, and its answer as columns: for each node a shown
+ * Rows of the database as `protocol/view/view.ts` wants them, and its answer as columns: for each node a shown
  * place (or none) and an anomaly (or none). Pure but for reading; `view.ts` writes the difference.
  */
 import type { Uid } from '../../../protocol/ids.ts'
