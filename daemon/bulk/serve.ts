@@ -8,8 +8,14 @@
 import type { Environment } from '../../protocol/environment.ts'
 import { errorFrom, messageOf } from '../../protocol/errors.ts'
 import type { Hash, NodeId, StreamId } from '../../protocol/ids.ts'
-import { CREDIT_MAX_BYTES, MIB } from '../../protocol/limits.ts'
-import { decodePeerBulk, encodePeerBulk } from '../../protocol/messages/peer-bulk-codec.ts'
+import { CREDIT_MAX_BYTES, MIB, PIECE_BYTES } from '../../protocol/limits.ts'
+import {
+  BIN16_MAX_BYTES,
+  DATA_PREFIX_MAX_BYTES,
+  decodePeerBulk,
+  encodePeerBulk,
+  writeDataPrefix,
+} from '../../protocol/messages/peer-bulk-codec.ts'
 import { FETCH_PRIORITIES } from '../../protocol/messages/peer-bulk.ts'
 import type { Get, GetNode, PeerBulkMessage } from '../../protocol/messages/peer-bulk.ts'
 import type { ContentStore } from '../../volume/contents/content.ts'
@@ -29,6 +35,9 @@ const TURN_BYTES: number = MIB
 const TURN_PIECES = 32
 /** Handed to the socket and not yet taken by the kernel. */
 const BUFFERED_MAX_BYTES: number = MIB
+const FRAME_BYTES: number = DATA_PREFIX_MAX_BYTES + PIECE_BYTES
+/** As many as wait in the socket at once. */
+const FRAMES_KEPT: number = Math.ceil(BUFFERED_MAX_BYTES / PIECE_BYTES) + 1
 /** Credit that a peer can pile up. */
 const CREDIT_HELD_MAX_BYTES: number = 2 * CREDIT_MAX_BYTES
 
@@ -55,6 +64,8 @@ export class BulkServer {
   readonly #node: NodeId
   /** By priority, in order of arrival. */
   readonly #queues: Waiting[][] = FETCH_PRIORITIES.map(() => [])
+  /** Frames that the kernel has taken, to be filled again. */
+  readonly #frames: Buffer[] = []
   #credit = 0
   #scheduled = false
 
@@ -159,22 +170,40 @@ export class BulkServer {
     }
     if (pieceLength(get.size, piece) > this.#credit) return null
     try {
-      const bytes = this.#options.contents.readPiece(get, piece)
-      this.#credit -= bytes.length
-      this.#send({ type: 'data', request: get.request, piece, bytes })
-      this.#options.sent(this.#node, bytes.length)
+      const length = this.#sendPiece(get, piece)
+      this.#credit -= length
+      this.#options.sent(this.#node, length)
       waiting.offset += 1
       if (waiting.offset === range.count) {
         waiting.offset = 0
         waiting.range += 1
         if (waiting.range === get.pieces.length) this.#done(waiting)
       }
-      return bytes.length
+      return length
     } catch (cause) {
       this.#done(waiting)
       this.#failed(get.request, cause)
       return 0
     }
+  }
+
+  /** Reads a piece to where it is sent from. @returns its length */
+  #sendPiece(get: Get, piece: number): number {
+    const { request } = get
+    const { contents } = this.#options
+    const length = pieceLength(get.size, piece)
+    if (length <= BIN16_MAX_BYTES) {
+      this.#send({ type: 'data', request, piece, bytes: contents.readPiece(get, piece) })
+      return length
+    }
+    const frame = this.#frames.pop() ?? Buffer.allocUnsafeSlow(FRAME_BYTES)
+    const start = writeDataPrefix(frame, { request, piece, length })
+    contents.readPiece(get, piece, frame.subarray(start, start + length))
+    this.#socket.send(frame.subarray(0, start + length), () => {
+      if (this.#frames.length < FRAMES_KEPT) this.#frames.push(frame)
+      this.#pump()
+    })
+    return length
   }
 
   #done(waiting: Waiting): void {

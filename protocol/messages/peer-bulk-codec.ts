@@ -65,6 +65,30 @@ export function encodePeerBulk(message: PeerBulkMessage): Buffer {
   }
 }
 
+/** What stands before the bytes of a DATA at the longest: its array, four numbers, the length of the bytes. */
+export const DATA_PREFIX_MAX_BYTES = 24
+const BIN32 = 0xc6
+/** Above this a bin says its length in 32 bits; below it DATA is encoded like any other message. */
+export const BIN16_MAX_BYTES = 0xffff
+
+/**
+ * Writes what stands before the bytes of a DATA, so that a piece can be read from its file to where it is
+ * sent from: buffers of
+ * that size cost more to make and to throw away than to fill.
+ * @param length of the bytes, above `BIN16_MAX_BYTES` @returns where in the frame they are to stand
+ */
+export function writeDataPrefix(
+  frame: Buffer,
+  { request, piece, length }: { request: number; piece: number; length: number },
+): number {
+  // The message without its last field, and one field more than it says.
+  const head = seal(DATA, [request, piece])
+  head.copy(frame)
+  frame[0] = (head[0] ?? 0) + 1
+  frame[head.length] = BIN32
+  return frame.writeUInt32BE(length, head.length + 1)
+}
+
 /**
  * @returns the message, or one of type `unknown` that the caller ignores and counts. The bytes of DATA and
  * NODE share memory with `bytes`: nothing is copied

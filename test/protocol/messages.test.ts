@@ -5,7 +5,13 @@ import type { Packable } from '../../protocol/encoding/codec.ts'
 import { PEER_FRAME_MAX_BYTES, PIECE_BYTES } from '../../protocol/limits.ts'
 import { isJoinProof, joinProof } from '../../protocol/messages/join.ts'
 import { decodeJoin, encodeJoin } from '../../protocol/messages/join-codec.ts'
-import { decodePeerBulk, encodePeerBulk } from '../../protocol/messages/peer-bulk-codec.ts'
+import {
+  BIN16_MAX_BYTES,
+  DATA_PREFIX_MAX_BYTES,
+  decodePeerBulk,
+  encodePeerBulk,
+  writeDataPrefix,
+} from '../../protocol/messages/peer-bulk-codec.ts'
 import { decodePeerControl, encodePeerControl } from '../../protocol/messages/peer-control-codec.ts'
 import * as records from '../../protocol/record-codec.ts'
 import {
@@ -83,6 +89,26 @@ describe('single messages', () => {
     if (read.type !== 'data') throw new Error('DATA is wanted')
     expect(read.bytes.buffer).toBe(frame.buffer)
     expect(read.bytes.equals(bytes)).toBe(true)
+  })
+
+  it('a piece that is read into its frame is the same message', () => {
+    const bytes = Buffer.alloc(PIECE_BYTES, 7)
+    const frame = Buffer.alloc(DATA_PREFIX_MAX_BYTES + PIECE_BYTES)
+    for (const request of [1, 200, 70_000, 0xffff_ffff]) {
+      for (const piece of [0, 127, 128, 65_536, 20_971_519]) {
+        for (const length of [BIN16_MAX_BYTES + 1, PIECE_BYTES]) {
+          const start = writeDataPrefix(frame, { request, piece, length })
+          bytes.copy(frame, start, 0, length)
+          const message = {
+            type: 'data',
+            request,
+            piece,
+            bytes: bytes.subarray(0, length),
+          } as const
+          expect(frame.subarray(0, start + length).equals(encodePeerBulk(message))).toBe(true)
+        }
+      }
+    }
   })
 
   it('bounds are held', () => {

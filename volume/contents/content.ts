@@ -122,9 +122,10 @@ export interface ContentStore {
   sync(hashes: readonly Hash[]): Promise<void>
   /**
    * One piece, verified against its leaf (and the leaves against the root).
+   * @param into where its bytes are put, at least as long; else they get a buffer of their own
    * @throws ShoalError `missing-content`, or `corrupt`, and then the copy has been set aside
    */
-  readPiece(content: ContentReference, index: number): Buffer
+  readPiece(content: ContentReference, index: number, into?: Buffer): Buffer
   /** Leaf hashes of a stored content above one piece. */
   readPieces(content: ContentReference): Buffer
   /** The `.part` of a content that is being fetched; one object for all readers of this process. */

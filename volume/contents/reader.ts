@@ -25,9 +25,16 @@ const QUARANTINE_FILES_MAX = 32
 /** A file may change hands under a reader once or twice, never for ever. */
 const READ_TRIES = 4
 
-/** Up to `length` bytes from `offset`; fewer where the file ends. */
-export function readAt(fd: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(length)
+/**
+ * Up to `length` bytes from `offset`; fewer where the file ends.
+ * @param bytes where they are put; the result shares its memory
+ */
+export function readAt(
+  fd: number,
+  offset: number,
+  length: number,
+  bytes: Buffer = Buffer.allocUnsafe(length),
+): Buffer {
   let filled = 0
   while (filled < length) {
     const read = fs.readSync(fd, bytes, filled, length - filled, offset + filled)
@@ -68,13 +75,13 @@ export class ContentReader {
   }
 
   /** See ContentStore.readPiece. */
-  readPiece(content: ContentReference, index: number): Buffer {
+  readPiece(content: ContentReference, index: number, into?: Buffer): Buffer {
     if (!Number.isSafeInteger(index) || index < 0 || index >= pieceCount(content.size)) {
       throw new ShoalError('range', `read content ${content.hash}`, { why: `no piece ${index}` })
     }
     return this.#reading(content, (fd) => {
       const leaf = leafOf(this.#leaves(content, fd) ?? Buffer.alloc(0), index)
-      const bytes = readAt(fd, index * PIECE_BYTES, pieceLength(content.size, index))
+      const bytes = readAt(fd, index * PIECE_BYTES, pieceLength(content.size, index), into)
       return verifyPiece(leaf, bytes) && fs.fstatSync(fd).size === content.size ? bytes : null
     })
   }

@@ -184,8 +184,8 @@ class Contents implements ContentStore {
     return this.#sync.sync(hashes)
   }
 
-  readPiece(content: ContentReference, index: number): Buffer {
-    return this.#reader.readPiece(content, index)
+  readPiece(content: ContentReference, index: number, into?: Buffer): Buffer {
+    return this.#reader.readPiece(content, index, into)
   }
 
   readPieces(content: ContentReference): Buffer {
