@@ -1,12 +1,12 @@
 /** Uploads: sizes around each border, memory, aborts, a full disk. */
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
-import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { dirname, join } from 'node:path'
+import { expect, test, vi } from 'vitest'
 import { INLINE_MAX_BYTES, MIB, PIECE_BYTES } from '../../protocol/limits.ts'
 import type { ContentStore, SealedContent } from '../../volume/contents/content.ts'
 import { hashContent } from '../../volume/contents/pieces.ts'
-import { atEnd, codeOfAsync, newHome, openStore, readAll, sampleBytes } from './homes.ts'
+import { atEnd, codeOfAsync, keep, newHome, openStore, readAll, sampleBytes } from './homes.ts'
 
 async function uploadAll(store: ContentStore, bytes: Buffer, step: number): Promise<SealedContent> {
   const upload = store.upload()
@@ -146,4 +146,34 @@ test('speed, as a figure', async () => {
   const rate = (ms: number): string => (sealed.size / ms / 1e6).toFixed(2)
   const end = performance.now()
   console.log(`upload ${rate(uploaded - start)} GB/s (durable), seal ${rate(end - uploaded)} GB/s`)
+})
+
+test('what an upload has put on disk is only named there by the sync, unless it was replaced since', async () => {
+  const store = openStore()
+  const opened: string[] = []
+  const open = fs.promises.open.bind(fs.promises)
+  const watch = vi.spyOn(fs.promises, 'open').mockImplementation((path, ...rest) => {
+    opened.push(String(path))
+    return open(path, ...rest)
+  })
+  atEnd(() => {
+    watch.mockRestore()
+  })
+  const bytes = sampleBytes(20_000)
+  const { hash } = await uploadAll(store, bytes, 7_000).then((sealed) => {
+    store.publishing(sealed, () => undefined)
+    return sealed
+  })
+  expect(store.isSynced(hash)).toBe(false)
+  await store.sync([hash])
+  expect(opened).toEqual([dirname(store.path(hash))])
+  expect(store.isSynced(hash)).toBe(true)
+  // The same bytes again, by somebody who syncs nothing.
+  const other = await uploadAll(store, sampleBytes(20_000, 2), 7_000)
+  store.publishing(other, () => undefined)
+  fs.unlinkSync(store.path(other.hash))
+  keep(store, sampleBytes(20_000, 2))
+  opened.length = 0
+  await store.sync([other.hash])
+  expect(opened.toSorted()).toEqual([dirname(store.path(other.hash)), store.path(other.hash)])
 })

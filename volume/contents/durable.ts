@@ -62,6 +62,16 @@ function identityOf(path: string): string | null {
   return found === undefined ? null : `${found.ino}:${found.ctimeNs}`
 }
 
+/** Keeps the newest, up to `SYNCED_MAX`. */
+function keep(identityByHash: Map<Hash, string>, hash: Hash, identity: string | null): void {
+  identityByHash.delete(hash) // to the end of the order: the oldest goes first
+  if (identity !== null) identityByHash.set(hash, identity)
+  for (const oldest of identityByHash.keys()) {
+    if (identityByHash.size <= SYNCED_MAX) break
+    identityByHash.delete(oldest)
+  }
+}
+
 export interface SyncTargets {
   /** A folder on the file system of the contents. */
   readonly root: string
@@ -72,6 +82,8 @@ export class ContentSync {
   readonly #targets: SyncTargets
   /** Which file it was, since other processes remove and replace files too. */
   readonly #syncedByHash: Map<Hash, string> = new Map()
+  /** Of those, whose bytes are on disk and whose name may not be: an upload syncs before it is renamed. */
+  readonly #bytesByHash: Map<Hash, string> = new Map()
   #failure: ShoalError | null = null
 
   constructor(targets: SyncTargets) {
@@ -86,13 +98,13 @@ export class ContentSync {
 
   /** File and name of this content are on disk: whoever did that says so. */
   remember(hash: Hash): void {
-    const identity = identityOf(this.#targets.path(hash))
-    this.#syncedByHash.delete(hash) // to the end of the order: the oldest goes first
-    if (identity !== null) this.#syncedByHash.set(hash, identity)
-    for (const oldest of this.#syncedByHash.keys()) {
-      if (this.#syncedByHash.size <= SYNCED_MAX) break
-      this.#syncedByHash.delete(oldest)
-    }
+    this.#bytesByHash.delete(hash)
+    keep(this.#syncedByHash, hash, identityOf(this.#targets.path(hash)))
+  }
+
+  /** The bytes of this content are on disk, under whatever name they had. */
+  rememberBytes(hash: Hash): void {
+    keep(this.#bytesByHash, hash, identityOf(this.#targets.path(hash)))
   }
 
   /**
@@ -126,8 +138,14 @@ export class ContentSync {
 
   async #syncEach(hashes: readonly Hash[]): Promise<void> {
     const paths = hashes.map((hash) => this.#targets.path(hash))
-    await Promise.all(paths.map(syncFile))
+    const unsynced = hashes.filter((hash) => !this.#hasBytes(hash))
+    await Promise.all(unsynced.map((hash) => syncFile(this.#targets.path(hash))))
     await Promise.all([...new Set(paths.map((path) => dirname(path)))].map(syncFolder))
+  }
+
+  #hasBytes(hash: Hash): boolean {
+    const known = this.#bytesByHash.get(hash)
+    return known !== undefined && known === identityOf(this.#targets.path(hash))
   }
 
   async #syncAll(): Promise<void> {

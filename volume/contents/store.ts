@@ -172,6 +172,8 @@ class Contents implements ContentStore {
       try {
         const result = commit()
         placement?.settle()
+        const isOnDisk = content.staged !== null && this.#syncedFiles.has(content.staged)
+        if (isOnDisk) this.#sync.rememberBytes(content.hash)
         return result
       } catch (cause) {
         placement?.undo()
