@@ -11,10 +11,9 @@ import { noDaemon } from './client.ts'
 
 /** @throws ShoalError `no-daemon` */
 export function openStorage(home: string, bucket: string): Storage {
-  const addresses = readAddresses(home)
-  const key = readLocalKey(home)
-  if (addresses === null || key === null) throw noDaemon(home, null)
-  return new Storage(bucket, { endpoint: addresses.http, ...key, home })
+  if (readAddresses(home) === null || readLocalKey(home) === null) throw noDaemon(home, null)
+  // The SDK reads both again when a daemon was started anew in the middle of a long copy.
+  return new Storage(bucket, { home })
 }
 
 const CODE_BY_STORAGE_CODE: Readonly<Record<string, ErrorCode>> = {

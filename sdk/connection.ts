@@ -33,7 +33,7 @@ export interface ConnectionOptions {
   readonly region?: string
   /** What presigned and public URLs begin with, when that is not the endpoint. */
   readonly publicUrl?: string
-  /** The home of the daemon to use, when it is not the usual one. */
+  /** The home of the daemon to use: with this the environment does not count. */
   readonly home?: string
 }
 
@@ -46,9 +46,11 @@ type Variables = Readonly<Record<string, string | undefined>>
  */
 export function discoverConnection(
   options: ConnectionOptions,
-  variables: Variables = process.env,
+  environment: Variables = process.env,
 ): Connection {
-  const daemon = readDaemon(options.home ?? homeFolder(variables))
+  const daemon = readDaemon(options.home ?? homeFolder(environment))
+  // Whoever names a daemon wants that one, in the shell of an app as well.
+  const variables = options.home === undefined ? environment : {}
   const endpoint = options.endpoint ?? endpointFrom(variables) ?? daemon.address
   if (endpoint === null) {
     throw new StorageError('NotConfigured', `find the storage: ${daemon.why ?? 'no endpoint'}`, {

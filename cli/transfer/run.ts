@@ -4,8 +4,8 @@
  * early is dropped by the daemon. Modes and owners do not travel over HTTP; the time of the last change
  * comes along downwards.
  */
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, open, rename, rm, utimes } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -18,9 +18,6 @@ import { openProgress } from '../progress.ts'
 import type { Progress } from '../progress.ts'
 import { noSuchObject, openStorage, withStorage } from '../storage.ts'
 import type { Source, Target, Transfer } from './plan.ts'
-
-/** In reads of 64 KiB, Node's own measure, a large file takes two to three times as long. */
-const READ_BYTES = 1024 * 1024
 
 /** Small files are bound by round trips, large ones by the disk: some at once serve both. */
 const CONCURRENCY = 8
@@ -196,30 +193,19 @@ async function upload(
     await putVerified(target, process.stdin, options, { onProgress })
     return
   }
-  const file = await open(source.path, 'r')
-  try {
-    const before = await file.stat()
-    // The stream reads what was open and counted, also when the name is replaced meanwhile.
-    const stream =
-      before.size === 0
-        ? Buffer.alloc(0)
-        : createReadStream(source.path, {
-            fd: file.fd,
-            autoClose: false,
-            end: before.size - 1,
-            highWaterMark: READ_BYTES,
-          })
-    await putVerified(target, stream, options, { onProgress, size: before.size })
-    const after = await file.stat()
-    if (after.mtimeMs !== before.mtimeMs || after.size !== before.size) {
-      throw new ShoalError('conflict', `copy ${source.path}`, {
-        why: 'it changed while it was being copied',
-        next: 'Copy it again.',
-      })
-    }
-  } finally {
-    await file.close()
-  }
+  const { path } = source
+  const before = await stat(path)
+  // By its path, so that it can be sent again when the connection breaks in the middle.
+  await putVerified(target, { file: path }, options, { onProgress, size: before.size })
+  const after = await stat(path)
+  const same = (['ino', 'size', 'mtimeMs'] as const).every(
+    (field) => after[field] === before[field],
+  )
+  if (same) return
+  throw new ShoalError('conflict', `copy ${path}`, {
+    why: 'it changed while it was being copied',
+    next: 'Copy it again.',
+  })
 }
 
 interface PutExtras {
@@ -233,7 +219,7 @@ interface PutExtras {
 /** Stores, and asks back what is there now: same size, same etag. */
 async function putVerified(
   { bucket, key }: RemoteLocation,
-  data: Readable | Buffer,
+  data: Readable | { readonly file: string },
   { home, signal }: RunOptions,
   { size, ...extras }: PutExtras,
 ): Promise<void> {

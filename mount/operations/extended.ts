@@ -1,7 +1,9 @@
 /**
  * SETXATTR, GETXATTR, LISTXATTR, REMOVEXATTR. `user.*`, `trusted.*` and `security.*` are stored as they
  * come; `system.*` (ACLs) is not offered. `user.shoal.*` is computed and read-only: it tells what the
- * file's version is, its hash, and how many of its bytes are on this machine.
+ * file's version is, its hash, and how many of its bytes are on this machine. It answers who asks by name and
+ * is never listed: `rsync -X` and `cp --preserve=all` would carry it to copies of which it is not true,
+ * and fail where it cannot be set.
  */
 import { constants } from 'node:os'
 import { ShoalError } from '../../protocol/errors.ts'
@@ -41,11 +43,6 @@ export function getExtended(request: RequestReader, world: World): void {
 export function listExtended(request: RequestReader, world: World): void {
   const rows = world.view.rows(request.nodeId)
   const names = rows.links === 0 ? [] : [...world.volume.extended(rows.ino).keys()]
-  if (rows.kind === 'file') {
-    for (const [name, compute] of COMPUTED) {
-      if (compute(rows, world) !== null) names.push(name)
-    }
-  }
   sized(request, world, Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'))
 }
 

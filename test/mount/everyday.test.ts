@@ -222,6 +222,7 @@ print(rename2(a, b, 2), rename2(a, b, 1), rename2(a, b, 4))`
     expect(
       python('print(len(os.getxattr(p,"user.shoal.hash")),os.getxattr(p,"user.shoal.here"))'),
     ).toBe("64 b'5000'")
+    expect(python('print(os.listxattr(p))')).toBe("['user.b']")
     const refused =
       'try: os.setxattr(p,"user.shoal.hash",b"x")\nexcept OSError as e: print(e.errno)'
     expect(python(refused)).toBe('1')

@@ -56,6 +56,13 @@ test('the environment counts more, options most', () => {
   expect(fromOptions.publicUrl.origin).toBe('http://10.0.0.1')
 })
 
+test('a daemon that is named counts more than the environment', () => {
+  const found = discoverConnection({ home }, { ...printed, SHOAL_HOME: empty })
+  expect(found).toMatchObject({ accessKeyId: 'LOCAL', region: 'auto' })
+  expect(found.endpoint.origin).toBe('http://127.0.0.1:7999')
+  expect(found.publicUrl.origin).toBe('http://127.0.0.1:7999')
+})
+
 test('the local key never goes to another server', () => {
   expect(() =>
     discoverConnection({ endpoint: 'http://10.0.0.1:7999' }, { SHOAL_HOME: home }),
