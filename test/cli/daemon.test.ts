@@ -1,12 +1,14 @@
 /** The life of a daemon: start, second start, ports, crash, garbage, end; and what commands say without one. */
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../cli/commands/commands.ts'
-import { eventually, runProgram, TestMachine } from '../support/daemon.ts'
+import { eventually, PROGRAM, runProgram, TestMachine } from '../support/daemon.ts'
 
 describe('without a daemon', () => {
   const home = mkdtempSync(join(tmpdir(), 'shoal-none-'))
@@ -183,6 +185,23 @@ describe('a daemon', () => {
     await machine.up()
     await machine.stop()
     await eventually('the end of the log', () => machine.log().trimEnd().endsWith('"stopped"}'))
+  })
+
+  it('ends cleanly when it is asked to while it starts', async () => {
+    const ports = ['--http', '--peer', '--dashboard'].flatMap((flag) => [flag, '127.0.0.1:0'])
+    const child = spawn(process.execPath, [PROGRAM, 'up', '--home', machine.home, ...ports])
+    let log = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      log += chunk.toString('utf8')
+    })
+    const addresses = join(machine.home, 'run', 'addresses.json')
+    // Written while it starts; whoever waited for it may ask at once.
+    while (!existsSync(addresses) && child.exitCode === null) await setImmediate()
+    child.kill('SIGTERM')
+    const [status] = await once(child, 'close')
+    expect(log).toContain('"stopped"')
+    expect(status).toBe(0)
+    expect(existsSync(addresses)).toBe(false)
   })
 
   it('never logs a secret', () => {

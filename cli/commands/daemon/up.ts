@@ -29,6 +29,8 @@ export const up: CommandDefinition = {
     process.stderr.on('error', () => undefined)
     // Loaded here, so that no other command waits for what only a daemon needs.
     const { startNode } = await import('../../../daemon/node.ts')
+    // Before it starts: a signal that comes meanwhile must not leave half a daemon behind.
+    const askedToEnd = firstSignal()
     const node = await startNode({
       settings,
       environment,
@@ -41,14 +43,29 @@ export const up: CommandDefinition = {
       },
     })
     log.info('ready', { ...node.addresses, home })
-    // SIGTERM is how a service manager restarts a daemon: mounts go on meanwhile. Ctrl-C ends all of it.
-    process.once('SIGTERM', () => void node.stop('keep'))
-    process.once('SIGINT', () => void node.stop('end'))
-    process.once('SIGHUP', () => void node.stop('keep'))
+    void askedToEnd.then((mounts) => node.stop(mounts))
     await node.stopped
     log.info('stopped')
     return undefined
   },
+}
+
+/**
+ * What becomes of the mounts once a signal asks the daemon to end. SIGTERM is how a service manager restarts
+ * a daemon: mounts go on meanwhile. Ctrl-C ends all of it.
+ */
+function firstSignal(): Promise<'keep' | 'end'> {
+  return new Promise((resolve) => {
+    for (const [signal, mounts] of [
+      ['SIGTERM', 'keep'],
+      ['SIGINT', 'end'],
+      ['SIGHUP', 'keep'],
+    ] as const) {
+      process.once(signal, () => {
+        resolve(mounts)
+      })
+    }
+  })
 }
 
 function flagsOf(input: CommandInput): ReadonlyMap<SettingName, string> {
