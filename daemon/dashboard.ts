@@ -4,7 +4,7 @@
  */
 import { createServer } from 'node:http'
 import type { Server, ServerResponse } from 'node:http'
-import { errorFrom } from '../protocol/errors.ts'
+import { errorFrom, ShoalError } from '../protocol/errors.ts'
 import type { NodeStatus } from '../protocol/messages/control-answers.ts'
 import { formatHostPort } from './settings.ts'
 import type { HostPort } from './settings.ts'
@@ -32,7 +32,14 @@ export async function startDashboard(at: HostPort, status: () => NodeStatus): Pr
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
-      reject(errorFrom(cause, `listen on ${formatHostPort(at)} for the dashboard`))
+      const what = `listen for the dashboard on ${formatHostPort(at)}`
+      const { code } = errorFrom(cause, what)
+      const inUse = {
+        why: 'the port is in use',
+        next: 'Choose another one with --dashboard.',
+        cause,
+      }
+      reject(code === 'busy' ? new ShoalError(code, what, inUse) : errorFrom(cause, what))
     })
     server.listen(at.port, at.host, resolve)
   })

@@ -180,7 +180,11 @@ function listen(server: Server, { host, port }: HttpServerOptions): Promise<void
       const what = `listen for HTTP on ${host}:${port}`
       reject(
         'code' in cause && cause.code === 'EADDRINUSE'
-          ? new ShoalError('busy', what, { why: 'the port is in use', cause })
+          ? new ShoalError('busy', what, {
+              why: 'the port is in use',
+              next: 'Choose another one with --http.',
+              cause,
+            })
           : errorFrom(cause, what),
       )
     }

@@ -112,12 +112,13 @@ describe('commands', () => {
     const other = new TestMachine('other')
     try {
       const taken = new URL(cluster.a.addresses().http).host
-      const ports = ['--peer', '127.0.0.1:0', '--dashboard', '127.0.0.1:0']
-      const { status, stderr } = await other.run(['up', '--http', taken, ...ports], {
-        timeoutMs: 20_000,
-      })
-      expect([1, 4]).toContain(status)
-      expect(stderr).toContain(taken)
+      const doors = ['--http', '--peer', '--dashboard']
+      for (const door of doors) {
+        const ports = doors.flatMap((name) => [name, name === door ? taken : '127.0.0.1:0'])
+        const { status, stderr } = await other.run(['up', ...ports], { timeoutMs: 20_000 })
+        expect([door, status]).toEqual([door, 4])
+        expect(stderr).toContain(`${taken}: the port is in use\nChoose another one with ${door}.`)
+      }
       await other.up()
     } finally {
       await other.cleanUp()
