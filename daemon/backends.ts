@@ -8,6 +8,7 @@ import { NODE_ADMIN } from '../protocol/policy.ts'
 import type { Credential, HttpBackend } from './http/backend.ts'
 import type { Parts } from './parts.ts'
 import type { PeersBackend } from './peers/backend.ts'
+import { acceptTextSocket } from './peers/transport/socket.ts'
 
 /** As many as a cluster has members (rule 34). */
 const PUBLIC_URLS_MAX = 64
@@ -49,6 +50,8 @@ export function newHttpBackend(parts: Parts, domains: readonly string[]): HttpBa
       }
       await buckets.destroy(name, false)
     },
+    follow: (options) => parts.feed.follow(options),
+    acceptSocket: acceptTextSocket,
     log: ({ level, message, requestId, cause }) => {
       log.event({ level, message, fields: { request: requestId ?? undefined }, cause })
     },

@@ -157,6 +157,8 @@ async function openEdges(
     backend: newHttpBackend(parts, settings.domains),
   })
   closers.push(() => http.close({ graceMs: STOP_GRACE_MS }))
+  // Before the requests that it answers: they would wait for ever.
+  closers.push(() => parts.feed.close())
   const publicUrl = settings.publicUrls[0] ?? http.address
   parts.links.ownUrls = [...new Set([...settings.publicUrls, http.address])]
   const peers = await openPeers(options, parts)

@@ -17,6 +17,7 @@ import { Buckets } from './cluster/buckets.ts'
 import type { BucketsOptions } from './cluster/buckets.ts'
 import { AccessKeys } from './cluster/keys.ts'
 import { ClusterState } from './cluster/state.ts'
+import { Feed } from './feed/feed.ts'
 import { Doorbell } from './doorbell.ts'
 import type { Logger } from './logging.ts'
 import { Mounts } from './mounts/mounts.ts'
@@ -38,6 +39,7 @@ export interface Parts {
   readonly buckets: Buckets
   readonly keys: AccessKeys
   readonly doorbell: Doorbell
+  readonly feed: Feed
   readonly mounts: Mounts
   readonly localKey: LocalKey
   readonly log: Logger
@@ -87,15 +89,15 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
   })
   closers.push(() => uploads.close())
   const links: Links = { peers: null, ownUrls: [] }
+  const feed = new Feed({ environment, volume: (stream) => stores.bucket(stream) })
   const doorbell = new Doorbell({
     environment,
     onCommit: (stream) => {
       if (stream === CLUSTER_STREAM) followCluster(parts)
       links.peers?.rung(stream)
+      feed.rung(stream)
     },
-    onError: (cause) => {
-      log.warning('could not look for changes', {}, cause)
-    },
+    onError: (cause) => log.warning('could not look for changes', {}, cause),
     positions: () => stores.positions(),
   })
   closers.push(() => doorbell.close())
@@ -124,6 +126,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     buckets: new Buckets(writing),
     keys: new AccessKeys(writing),
     doorbell,
+    feed,
     mounts,
     localKey: writeLocalKey(home, environment),
     log,

@@ -29,3 +29,4 @@ export {
 } from './storage.ts'
 export type { Data } from './upload/body.ts'
 export type { PutOptions } from './upload/put.ts'
+export type { Change, ObjectChange, Reset, Watch, WatchOptions } from './watch/watch.ts'

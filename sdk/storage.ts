@@ -23,6 +23,8 @@ import type { ObjectVersion } from './objects/versions.ts'
 import type { Data } from './upload/body.ts'
 import { putObject } from './upload/put.ts'
 import type { PutOptions } from './upload/put.ts'
+import { currentCursor, watch } from './watch/watch.ts'
+import type { Watch, WatchOptions } from './watch/watch.ts'
 
 export interface StorageOptions extends ConnectionOptions {
   readonly bucket?: string
@@ -181,6 +183,22 @@ export class Storage {
   async move(from: string, to: string, options: MoveOptions = {}): Promise<PutResult> {
     const moved = await moveObject(this.#client, from, to, options)
     return { ...moved, url: options.public === true ? this.#plainUrl(to) : this.url(to) }
+  }
+
+  /**
+   * What happens to the bucket's objects from now on, or from a cursor on: iterate over it. Lost connections
+   * are made again, and nothing is missed; where that cannot be promised, a `reset` says so.
+   */
+  watch(options: WatchOptions | string = {}): Watch {
+    return watch(this.#client, typeof options === 'string' ? { prefix: options } : options)
+  }
+
+  /**
+   * Where the changes of the bucket stand now: take it, then list, then `watch({ cursor })`, and nothing is
+   * missed in between. @throws StorageError
+   */
+  async cursor(options: RequestOptions & { readonly prefix?: string } = {}): Promise<string> {
+    return await currentCursor(this.#client, options)
   }
 
   /** The versions of an object, the newest first; servers that keep one list that one. @throws StorageError */

@@ -6,12 +6,15 @@
  * Lookups are synchronous and cheap: they are asked several times in each request, and never cached here,
  * so that a key that was removed or a bucket that was made private counts from the next request on.
  */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Environment } from '../../protocol/environment.ts'
 import type { BucketName, Lseq, StreamId } from '../../protocol/ids.ts'
 import type { Principal, PublicAccess } from '../../protocol/policy.ts'
 import type { ContentReference, ContentStore } from '../../volume/contents/content.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import type { Caller, Volume } from '../../volume/volume.ts'
+import type { FeedStep, FollowOptions } from '../feed/feed.ts'
 
 /** The verbs of a volume that this edge calls. */
 export type HttpVolume = Pick<
@@ -28,6 +31,23 @@ export type HttpVolume = Pick<
   | 'settled'
   | 'durable'
 >
+
+/** Somebody who follows the changes of one bucket. */
+export interface HttpFollower {
+  /** What there is to tell, waiting for it; null behind the end. */
+  next(): Promise<readonly FeedStep[] | null>
+  /** Idempotent. */
+  close(): void
+}
+
+/** A WebSocket that only tells. */
+export interface HttpTextSocket {
+  /** Resolves when the kernel has it. @throws Error when the connection is gone */
+  send(text: string): Promise<void>
+  onClosed(closed: () => void): void
+  close(code: number, why: string): void
+  cut(): void
+}
 
 /** The part of the content store that this edge calls. */
 export type HttpContents = Pick<ContentStore, 'readPiece' | 'upload' | 'arriving'>
@@ -113,5 +133,14 @@ export interface HttpBackend {
    * @throws ShoalError `no-such-bucket`
    */
   setAccess(name: BucketName, scope: string, isPublic: boolean | null): Promise<void>
+  /** @throws ShoalError `busy` where too many follow already, `closed` */
+  follow(options: FollowOptions): HttpFollower
+  /** Answers a WebSocket upgrade of a client that may. */
+  acceptSocket(
+    incoming: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    accepted: (socket: HttpTextSocket) => void,
+  ): void
   log(event: HttpEvent): void
 }

@@ -12,6 +12,7 @@ import type { HttpBucket } from './backend.ts'
 import { S3Error } from './errors.ts'
 import type { Exchange } from './exchange.ts'
 import { BUCKET_OPERATIONS } from './operations/bucket/table.ts'
+import { FEED_OPERATIONS } from './operations/feed/table.ts'
 import { LISTING_OPERATIONS } from './operations/listing/table.ts'
 import { MULTIPART_OPERATIONS } from './operations/multipart/table.ts'
 import { OBJECT_OPERATIONS } from './operations/object/table.ts'
@@ -28,6 +29,7 @@ const OPERATIONS: ReadonlyMap<string, readonly Operation[]> = tableOf([
   ...MULTIPART_OPERATIONS,
   ...OBJECT_OPERATIONS,
   ...SETTINGS_OPERATIONS,
+  ...FEED_OPERATIONS,
   ...LISTING_OPERATIONS,
   ...BUCKET_OPERATIONS,
 ])
@@ -39,6 +41,7 @@ const SUB_RESOURCES: ReadonlySet<string> = new Set([
   'analytics',
   'append',
   'attributes',
+  'changes',
   'cors',
   'delete',
   'encryption',

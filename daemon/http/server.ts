@@ -8,6 +8,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { errorFrom, ShoalError } from '../../protocol/errors.ts'
 import { KIB } from '../../protocol/limits.ts'
 import { authenticate, principalOf } from './authorize.ts'
@@ -18,6 +19,7 @@ import { s3ErrorFrom } from './errors.ts'
 import { ContentTypes } from './object/find-object.ts'
 import { parseRequest } from './wire/request.ts'
 import { sendEmpty, sendError } from './wire/respond.ts'
+import { answerWithoutUpgrade, isWebSocket, openFeedSocket, type Upgrade } from './upgrade.ts'
 import { SigningKeys } from './signing/signing-keys.ts'
 
 /** A key of 1,024 bytes fully escaped, its presigned query, and 6 KiB of metadata and headers, twice. */
@@ -73,6 +75,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {
     handler.handle(incoming, outgoing, true)
   })
+  server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    handler.upgrade(server, { incoming, socket, head })
+  })
   server.on('clientError', refuseGarbage)
   await listen(server, options)
   return { address: addressOf(server, options.host), close: closerOf(server, options.backend) }
@@ -102,6 +107,17 @@ class RequestHandler {
     this.#answer(incoming, outgoing, requestId, waiting).catch((cause: unknown) => {
       this.#refuse(incoming, outgoing, requestId, { cause, awaitsContinue: waiting.forContinue })
     })
+  }
+
+  /** A WebSocket for the change feed; every other upgrade is declined, and its request answered as it is. */
+  upgrade(server: Server, { incoming, socket, head }: Upgrade): void {
+    socket.on('error', ignore)
+    if (!isWebSocket(incoming)) {
+      answerWithoutUpgrade(server, { incoming, socket, head })
+      return
+    }
+    const context = { backend: this.#backend, signingKeys: this.#signingKeys }
+    openFeedSocket({ incoming, socket, head }, context)
   }
 
   async #answer(

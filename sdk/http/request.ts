@@ -46,6 +46,8 @@ export interface StorageRequest {
   readonly onProgress?: ((progress: Progress) => void) | undefined
   /** It has a condition, and yet the same effect when it is sent twice. */
   readonly repeatable?: boolean
+  /** Its answer goes on for as long as the app likes: it gets a connection of its own. */
+  readonly isLasting?: boolean
   /** How often it is tried; `retry.ts` says how often else. */
   readonly attempts?: number
   /** Statuses outside 2xx that the caller handles itself. */
@@ -113,7 +115,7 @@ function openRequest(connection: Connection, request: StorageRequest): http.Clie
     method: request.method,
     path: query.size === 0 ? request.path : `${request.path}?${encodeQuery(query)}`,
     headers: signed,
-    agent: agents[secure ? 'https:' : 'http:'],
+    agent: request.isLasting === true ? false : agents[secure ? 'https:' : 'http:'],
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   })
   outgoing.setTimeout(IDLE_TIMEOUT_MS, () => {

@@ -279,6 +279,14 @@ export class FakeBackend implements HttpBackend {
     return Promise.resolve()
   }
 
+  follow(): never {
+    throw new ShoalError('unsupported', 'follow changes', { why: 'these volumes have no log' })
+  }
+
+  acceptSocket(): never {
+    return this.follow()
+  }
+
   log(event: HttpEvent): void {
     this.events.push(event)
   }

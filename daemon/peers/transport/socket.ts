@@ -120,6 +120,61 @@ export function acceptUpgrade(
   })
 }
 
+const textServer = new WebSocketServer({
+  ...LIMITS,
+  // What listens to a feed has nothing to say.
+  maxPayload: 1024,
+  noServer: true,
+  clientTracking: false,
+})
+
+/** A WebSocket that only tells: texts out, nothing in. */
+export interface TextSocket {
+  /** Resolves when the kernel has it. @throws Error when the connection is gone */
+  send(text: string): Promise<void>
+  /** Called once, at the end. */
+  onClosed(closed: () => void): void
+  /** Says goodbye; who does not answer is cut. Idempotent. @param code of RFC 6455, 7.4 */
+  close(code: number, why: string): void
+  /** Cuts it, without a word. */
+  cut(): void
+}
+
+/** Answers the upgrade of a client whose rights have been checked. A message from it ends the connection. */
+export function acceptTextSocket(
+  ...[request, socket, head, accepted]: [
+    IncomingMessage,
+    Duplex,
+    Buffer,
+    (socket: TextSocket) => void,
+  ]
+): void {
+  textServer.handleUpgrade(request, socket, head, (webSocket) => {
+    webSocket.on('error', () => undefined)
+    webSocket.on('message', () => {
+      webSocket.close(1003, 'nothing is read here')
+    })
+    accepted({
+      send: (text) =>
+        new Promise((resolve, reject) => {
+          webSocket.send(text, { compress: false }, (cause) => {
+            if (cause) reject(cause)
+            else resolve()
+          })
+        }),
+      onClosed(closed) {
+        webSocket.once('close', closed)
+      },
+      close(code, why) {
+        webSocket.close(code, why.slice(0, CLOSE_REASON_MAX_UNITS))
+      },
+      cut() {
+        webSocket.terminate()
+      },
+    })
+  })
+}
+
 /**
  * Upgrades a connection whose other side has been checked (`connectPinned`).
  * @throws ShoalError `permission-denied` when refused, `incompatible`, `unavailable`, `timeout`
