@@ -41,6 +41,21 @@ const FIXED_SETTINGS: readonly FixedSetting[] = [
     asksForThis: never,
   },
   {
+    selector: 'lifecycle',
+    root: 'LifecycleConfiguration',
+    answer: none('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist'),
+    asksForThis: never,
+  },
+  {
+    selector: 'website',
+    root: 'WebsiteConfiguration',
+    answer: none(
+      'NoSuchWebsiteConfiguration',
+      'The specified bucket does not have a website configuration',
+    ),
+    asksForThis: never,
+  },
+  {
     selector: 'publicAccessBlock',
     root: 'PublicAccessBlockConfiguration',
     answer: none(
