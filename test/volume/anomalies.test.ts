@@ -7,7 +7,19 @@ import { Origins } from '../../volume/names/tables/origins.ts'
 import { Neighbourhood } from '../../volume/names/view/neighbourhood.ts'
 import type { Volume } from '../../volume/volume.ts'
 import { exchange, printTree } from './random-work.ts'
-import { BY, key, made, newClock, nodeIdOf, object, open, read, slot, STREAM } from './support.ts'
+import {
+  BY,
+  key,
+  made,
+  newClock,
+  nodeIdOf,
+  NOON,
+  object,
+  open,
+  read,
+  slot,
+  STREAM,
+} from './support.ts'
 import type { Opened } from './support.ts'
 
 const ROOT = 1
@@ -125,6 +137,27 @@ test('a file beside a directory of its name gets a longer suffix where the short
   volume.rename(slot(ROOT, longer), slot(ROOT, 'free'), 'replace', BY)
   expect(read(one, 'free')).toBe('the file')
   expect(shown(volume).sort()).toEqual(['a', suffixed, 'free'].sort())
+})
+
+test('a new file whose name another one takes while it is written', () => {
+  const [one, two] = pair()
+  const opened = (name: string) =>
+    one.volume.createStaged(slot(ROOT, name), made('file'), one.contents.take().path, BY).staging
+  const stagings = [opened('written'), opened('untouched')]
+  one.clock.ms += 1
+  for (const name of ['written', 'untouched']) {
+    two.volume.put(key(name), object(two.contents, 'theirs'), BY)
+  }
+  meet(one, two)
+  expect([read(one, 'written'), read(one, 'untouched')]).toEqual(['theirs', 'theirs'])
+  const [written, untouched] = stagings
+  if (!written || !untouched) throw new Error('no staging')
+  one.volume.publish(written, one.contents.sealBytes(Buffer.from('ours')), NOON, false, BY)
+  one.volume.dropStaging(untouched, BY)
+  meet(one, two)
+  // What was written last is shown; what was never written hides nothing.
+  expect([read(two, 'written'), read(two, 'untouched')]).toEqual(['ours', 'theirs'])
+  expect(one.volume.stagings()).toEqual([])
 })
 
 test('a directory that is there for one entry alone goes when that moves away', () => {

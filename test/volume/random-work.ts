@@ -3,7 +3,7 @@ import { ShoalError } from '../../protocol/errors.ts'
 import { ROOT_INO } from '../../protocol/ids.ts'
 import type { Ino } from '../../protocol/ids.ts'
 import type { ExchangeReader, Slot, Volume } from '../../volume/volume.ts'
-import { BY, key, made, object, slot, write } from './support.ts'
+import { BY, key, made, NOON, object, slot, write } from './support.ts'
 import type { Opened } from './support.ts'
 
 export interface Step {
@@ -59,6 +59,9 @@ export function perform(on: Opened, step: Step, kinds: readonly string[]): strin
     link: () => volume.link(pick(all, step.first)?.ino ?? ROOT_INO, free, BY),
     put: () => volume.put(key(keyFor(step, all)), object(contents, text), BY),
     remove: () => volume.remove(key(keyFor(step, all)), {}, BY),
+    open: () => volume.createStaged(free, made('file'), contents.take().path, BY),
+    reopen: () => volume.stage(pick(all, step.first)?.ino ?? ROOT_INO, contents.take().path, BY),
+    close: () => close(on, step),
     chmod: () =>
       volume.setAttributes(pick(all, step.first)?.ino ?? ROOT_INO, { mode: step.name }, BY),
   }
@@ -80,6 +83,15 @@ const POSIX = new Set([
   'invalid-argument',
   'permission-denied',
 ])
+
+/** Publishes or forgets what was opened earlier, if anything. */
+function close({ volume, contents }: Opened, { first, name }: Step): void {
+  const staging = pick(volume.stagings(), first)
+  if (staging === undefined) return
+  const sealed = contents.sealBytes(Buffer.from(`${first} closed`))
+  if (name % 2 === 0) volume.publish(staging, sealed, NOON, name % 3 === 0, BY)
+  else volume.dropStaging(staging, BY)
+}
 
 /** One of a few names; now and then one that is shown somewhere, which may be a suffixed one. */
 function nameFor({ first, name }: Step, all: readonly Found[]): string {

@@ -15,7 +15,7 @@ import {
 } from '../names/tables/columns.ts'
 import { readHead, readVersion } from '../names/merge/heads.ts'
 import { mergeRow } from '../names/merge/merge-row.ts'
-import { nodeById, nodesOfInode, uidOfNode } from '../names/tables/nodes.ts'
+import { isKnown, nodeById, nodesOfInode, uidOfNode } from '../names/tables/nodes.ts'
 import type { NodeRow } from '../names/tables/nodes.ts'
 import type { Transaction } from '../transaction.ts'
 import type { StagingRecord } from '../volume.ts'
@@ -68,12 +68,16 @@ export function publish(
 }
 
 /** No name left, and one of them went by our own hand. */
-function isUnlinkedHere({ names, self }: Transaction, node: NodeRow): boolean {
-  if (node.links > 0) return false
-  return nodesOfInode(names, node.id).some(
-    (name) => name.deleted !== 0 && name.origin === self.origin,
+function isUnlinkedHere(transaction: Transaction, node: NodeRow): boolean {
+  if (node.links > 0 || namesOf(transaction, node).length > 0) return false
+  return nodesOfInode(transaction.names, node.id).some(
+    (name) => name.deleted !== 0 && name.origin === transaction.self.origin,
   )
 }
+
+/** Names that nobody has removed, also those that another file of that name hides. */
+const namesOf = ({ names }: Transaction, node: NodeRow): NodeRow[] =>
+  nodesOfInode(names, node.id).filter((name) => isKnown(name) && name.deleted === 0)
 
 function baseOf({ names }: Transaction, staged: StagedBase): VersionFacts | null {
   if (staged.base_hlc === null || staged.base_origin === null) return null
@@ -128,8 +132,9 @@ function rebase(
 }
 
 /**
- * Forgets a staging. A file that never had a version and still has a name gets an empty one: its staging
- * was all that showed it (rule 9).
+ * Forgets a staging. A file that never had a version and still has a name gets an empty one: its staging was
+ * all that showed it (rule 9). If another file has taken that name meanwhile, the one that was never written
+ * goes: an empty version would hide what the other holds.
  */
 export function dropStaging(
   transaction: Transaction,
@@ -139,10 +144,15 @@ export function dropStaging(
   const { names } = transaction
   const node = nodeById(names, staging.ino)
   const isOnlyStaging = countStagings(transaction, staging.ino) <= 1
-  const needsVersion = node !== undefined && node.links > 0 && readHead(names, node.id) === null
-  if (needsVersion && isOnlyStaging) {
+  const isUnpublished = node !== undefined && readHead(names, node.id) === null
+  if (isUnpublished && isOnlyStaging && node.links > 0) {
     publish(transaction, staging, { content: emptyContent(seal), mtime, keepStaging: false })
-  } else deleteStaging(transaction, staging)
+    return
+  }
+  deleteStaging(transaction, staging)
+  if (isUnpublished && isOnlyStaging) {
+    for (const name of namesOf(transaction, node)) bury(transaction, name)
+  }
 }
 
 const countStagings = ({ names }: Transaction, ino: number): number =>
