@@ -34,6 +34,8 @@ const c = {
   copyFileRange: libc.func('int64_t copy_file_range(int, void*, int, void*, size_t, unsigned int)'),
   socketpair: libc.func('int socketpair(int, int, int, void*)'),
   recvmsg: libc.func('int64_t recvmsg(int, void*, int)'),
+  socket: libc.func('int socket(int, int, int)'),
+  sendto: libc.func('int64_t sendto(int, void*, size_t, int, void*, unsigned int)'),
   // for calls that not every libc has a function for; all arguments are whole numbers
   syscall: libc.func('long syscall(long, long, long, long)'),
 }
@@ -236,4 +238,26 @@ export function syncFileSystem(fd: number): Promise<void> {
       else resolve()
     })
   })
+}
+
+const SOCK_DGRAM_CLOEXEC = 0o2000002
+// neither a signal nor a wait when nobody takes it
+const MSG_NOSIGNAL_DONTWAIT = 0x4040
+
+/** One datagram to a socket by its path; '@' in front stands for the abstract name space, as in unix(7). */
+export function sendDatagram(path: string, text: string): void {
+  const name = Buffer.from(path.replace(/^@/, '\0'))
+  const address = Buffer.alloc(2 + name.length)
+  address.writeUInt16LE(AF_UNIX)
+  name.copy(address, 2)
+  const bytes = Buffer.from(text)
+  const fd = checked(c.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0), 'socket')
+  try {
+    checked(
+      c.sendto(fd, bytes, bytes.length, MSG_NOSIGNAL_DONTWAIT, address, address.length),
+      'sendto',
+    )
+  } finally {
+    closeSync(fd)
+  }
 }

@@ -9,6 +9,7 @@ import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../cli/commands/commands.ts'
 import { eventually, PROGRAM, runProgram, TestMachine } from '../support/daemon.ts'
+import { lacks } from '../support/skipping.ts'
 
 describe('without a daemon', () => {
   const home = mkdtempSync(join(tmpdir(), 'shoal-none-'))
@@ -127,6 +128,33 @@ describe('a daemon', () => {
     expect((await fetch(`${dashboard}/x`)).status).toBe(404)
     expect((await fetch(`${dashboard}/`, { method: 'POST' })).status).toBe(405)
   })
+
+  it.skipIf(lacks('python3'))(
+    'tells a service manager that it is ready, and that it ends',
+    async () => {
+      const served = new TestMachine('served')
+      const path = join(served.folder, 'notify')
+      const listen = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1]); print('bound', flush=True)
+for _ in range(2): print(s.recv(99).decode(), flush=True)`
+      const manager = spawn('python3', ['-c', listen, path])
+      let told = ''
+      manager.stdout.on('data', (text: Buffer) => {
+        told += text.toString()
+      })
+      try {
+        await eventually('the manager listens', () => told === 'bound\n')
+        await served.up([], { NOTIFY_SOCKET: path })
+        await eventually('it is ready', () => told === 'bound\nREADY=1\n')
+        await served.stop()
+        await eventually('it ends', () => told === 'bound\nREADY=1\nSTOPPING=1\n')
+      } finally {
+        manager.kill('SIGKILL')
+        await served.cleanUp()
+      }
+    },
+  )
 
   it('is the only one on its home', async () => {
     const second = await machine.run(['up', '--http', '127.0.0.1:0', '--peer', '127.0.0.1:0'])

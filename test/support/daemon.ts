@@ -72,7 +72,10 @@ export class TestMachine {
   }
 
   /** Starts the daemon and waits until it answers everywhere. */
-  async up(flags: readonly string[] = []): Promise<TestAddresses> {
+  async up(
+    flags: readonly string[] = [],
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<TestAddresses> {
     const path = join(this.home, 'run', 'addresses.json')
     rmSync(path, { force: true })
     const ports = ['--http', '--peer', '--dashboard'].flatMap((flag) =>
@@ -81,7 +84,7 @@ export class TestMachine {
     const words = ['up', '--home', this.home, '--name', this.name, ...ports, ...flags]
     const child = spawn(process.execPath, [PROGRAM, ...words], {
       stdio: ['ignore', 'ignore', 'pipe'],
-      env: variablesFor(this.home),
+      env: { ...variablesFor(this.home), ...variables },
     })
     this.#child = child
     child.stderr.on('data', (chunk: Buffer) => {

@@ -29,6 +29,7 @@ export const up: CommandDefinition = {
     process.stderr.on('error', () => undefined)
     // Loaded here, so that no other command waits for what only a daemon needs.
     const { startNode } = await import('../../../daemon/node.ts')
+    const { notifyService } = await import('./service-manager.ts')
     // Before it starts: a signal that comes meanwhile must not leave half a daemon behind.
     const askedToEnd = firstSignal()
     const node = await startNode({
@@ -43,7 +44,11 @@ export const up: CommandDefinition = {
       },
     })
     log.info('ready', { ...node.addresses, home })
-    void askedToEnd.then((mounts) => node.stop(mounts))
+    notifyService('READY=1', process.env)
+    void askedToEnd.then((mounts) => {
+      notifyService('STOPPING=1', process.env)
+      return node.stop(mounts)
+    })
     await node.stopped
     log.info('stopped')
     return undefined
