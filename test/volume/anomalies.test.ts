@@ -160,6 +160,22 @@ test('a new file whose name another one takes while it is written', () => {
   expect(one.volume.stagings()).toEqual([])
 })
 
+test('what is written to a file with two names is kept when one is removed and the other hidden', () => {
+  const [one, two] = pair()
+  const { ino } = one.volume.put(key('x'), object(one.contents, 'before'), BY)
+  meet(one, two)
+  one.volume.link(ino, slot(ROOT, 'y'), BY)
+  one.clock.ms += 1
+  two.volume.put(key('y'), object(two.contents, 'theirs'), BY)
+  meet(one, two)
+  expect(read(one, 'y')).toBe('theirs')
+  const staging = one.volume.stage(ino, one.contents.take().path, BY)
+  one.volume.unlink(slot(ROOT, 'x'), BY)
+  one.volume.publish(staging, one.contents.sealBytes(Buffer.from('ours')), NOON, false, BY)
+  expect(read(one, 'y')).toBe('ours')
+  meet(one, two)
+})
+
 test('a directory that is there for one entry alone goes when that moves away', () => {
   const [one, two] = pair()
   one.volume.create(slot(ROOT, 'd'), made('directory'), BY)
