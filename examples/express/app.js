@@ -1,10 +1,11 @@
 /**
- * Profile pictures: an ordinary Express app that keeps its uploads in a bucket. CommonJS, as it always
- * was; the bucket's name is all it says, keys and address come from the environment.
+ * Profile pictures and a gallery: an ordinary Express app that keeps its uploads in a bucket. CommonJS, as
+ * it always was; the bucket's name is all it says, keys and address come from the environment.
  */
 const express = require('express')
 const fileUpload = require('express-fileupload')
 const { Storage } = require('shoal')
+const gallery = require('./gallery.js')
 
 const storage = new Storage('my-app-images')
 const app = express()
@@ -52,6 +53,8 @@ app.get('/images/:userId/profile.jpg', async (req, res, next) => {
     next(error)
   }
 })
+
+app.use(gallery(storage))
 
 const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${server.address().port}`)
