@@ -61,8 +61,17 @@ export async function killEverywhere(
   expect(count).toBeGreaterThan(10)
   const calls = Array.from({ length: count }, (_, index) => index + 1)
   const lane = async (): Promise<void> => {
-    for (let next = calls.pop(); next !== undefined; next = calls.pop()) await inNewHome(next)
+    for (let next = calls.pop(); next !== undefined; next = calls.pop()) {
+      try {
+        await inNewHome(next)
+      } catch (cause) {
+        calls.length = 0 // the other lanes end with what they have begun, and clean up
+        throw cause
+      }
+    }
   }
-  await Promise.all(Array.from({ length: LANES }, lane))
+  const ended = await Promise.allSettled(Array.from({ length: LANES }, lane))
+  const failed = ended.find((each) => each.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
   return lines
 }
