@@ -49,10 +49,6 @@ async function show(stage: Stage, keep: boolean): Promise<number> {
     stopped = true
     stage.say('\nstopping ...')
   })
-  // Nobody reads on (`npm run try | head`): as good as Ctrl-C, and nothing may be left behind.
-  process.stdout.on('error', () => {
-    if (!stopped) process.kill(process.pid, 'SIGINT')
-  })
   const start = performance.now()
   try {
     await tell(trial)

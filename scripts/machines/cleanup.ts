@@ -58,6 +58,8 @@ export function cleanUpOnSignals(cleanup: Cleanup, onStop: () => void = () => {}
     void cleanup.run().then(() => process.exit(130))
   }
   for (const signal of SIGNALS) process.on(signal, stop)
+  // Nobody reads on (`npm run try | head`): as good as Ctrl-C. What is still said then goes nowhere.
+  process.stdout.on('error', stop)
   return () => {
     for (const signal of SIGNALS) process.off(signal, stop)
   }
