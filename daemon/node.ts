@@ -27,6 +27,7 @@ import { startPeers } from './peers/peers.ts'
 import { formatHostPort } from './settings.ts'
 import type { Settings } from './settings.ts'
 import { startUpkeep } from './upkeep/upkeep.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 /** Requests under way get this long when the daemon stops; what takes longer is cut, and clients try again. */
 const STOP_GRACE_MS = 5_000
@@ -161,6 +162,8 @@ async function openEdges(
   closers.push(() => parts.feed.close())
   const publicUrl = settings.publicUrls[0] ?? http.address
   parts.links.ownUrls = [...new Set([...settings.publicUrls, http.address])]
+  const webhooks = openWebhooks(home, parts)
+  closers.push(() => webhooks.close())
   const peers = await openPeers(options, parts)
   closers.push(() => peers.close())
   let addresses: Addresses = {
@@ -176,6 +179,7 @@ async function openEdges(
     version,
     startedMs,
     peers,
+    webhooks,
     addresses: () => addresses,
     endpoint: () => ({ http: http.address, publicUrl }),
     // Behind the answer that says so.
@@ -195,6 +199,19 @@ async function openEdges(
   control.server = server
   closers.push(() => server.stop())
   return addresses
+}
+
+function openWebhooks(home: string, parts: Parts): Webhooks {
+  const webhooks = new Webhooks({
+    ...parts,
+    home,
+    node: parts.identity.node,
+    volume: (stream) => parts.stores.bucket(stream),
+    follow: (options) => parts.feed.follow(options),
+  })
+  parts.links.webhooks = webhooks
+  webhooks.follow()
+  return webhooks
 }
 
 async function openPeers({ settings, entries }: NodeOptions, parts: Parts): Promise<Peers> {

@@ -22,6 +22,7 @@ import { Doorbell } from './doorbell.ts'
 import type { Logger } from './logging.ts'
 import { Mounts } from './mounts/mounts.ts'
 import type { NodeIdentity, Peers } from './peers/backend.ts'
+import type { Webhooks } from './webhooks/webhooks.ts'
 import { loadIdentity } from './peers/identity.ts'
 import type { Settings } from './settings.ts'
 import { Stores } from './stores.ts'
@@ -51,6 +52,7 @@ export interface Parts {
 /** What exists only once the edges are open; the parts below reach up through here. */
 export interface Links {
   peers: Peers | null
+  webhooks: Webhooks | null
   /** This node's own base URLs. */
   ownUrls: readonly string[]
 }
@@ -88,7 +90,7 @@ export async function openParts(options: PartsOptions, closers: Closers): Promis
     failed: (cause) => log.warning('upkeep of unfinished uploads failed', {}, cause),
   })
   closers.push(() => uploads.close())
-  const links: Links = { peers: null, ownUrls: [] }
+  const links: Links = { peers: null, webhooks: null, ownUrls: [] }
   const feed = new Feed({ environment, volume: (stream) => stores.bucket(stream) })
   const doorbell = new Doorbell({
     environment,
@@ -179,6 +181,7 @@ function nameCluster(stores: Stores, environment: Environment, caller: Caller): 
 function followCluster(parts: Parts): void {
   try {
     openLiveBuckets(parts)
+    parts.links.webhooks?.follow()
   } catch (cause) {
     parts.log.error('could not follow a change of the cluster', {}, cause)
   }

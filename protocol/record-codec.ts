@@ -25,6 +25,7 @@ import type {
   Grant,
   MemberRecord,
   RevokedRecord,
+  WebhookRecord,
 } from './records.ts'
 import {
   bytesUpTo,
@@ -50,6 +51,7 @@ export const ACCESS_PREFIX = 'access/'
 export const SETTINGS_PREFIX = 'settings/'
 export const KEY_PREFIX = 'key/'
 export const REVOKED_PREFIX = 'revoked/'
+export const WEBHOOK_PREFIX = 'webhook/'
 
 export const memberKey = (node: NodeId): string => `${MEMBER_PREFIX}${node}`
 export const bucketKey = (stream: StreamId, origin: OriginId): string =>
@@ -61,6 +63,9 @@ export const accessKey = (stream: StreamId, prefix: string): string =>
 export const settingsKey = (stream: StreamId): string => `${SETTINGS_PREFIX}${stream}`
 export const accessKeyKey = (accessKeyId: string): string => `${KEY_PREFIX}${accessKeyId}`
 export const revokedKey = (accessKeyId: string): string => `${REVOKED_PREFIX}${accessKeyId}`
+
+export const webhookKey = (stream: StreamId, id: string): string =>
+  `${WEBHOOK_PREFIX}${stream}/${id}`
 
 /** The stream and prefix (byte string) of an `access/…` key, null where it is none. */
 export function parseAccessKey(key: string): { stream: StreamId; prefix: string } | null {
@@ -162,6 +167,16 @@ const ACCESS_KEY: Schema<AccessKeyRecord> = fieldMap({
   expiresMs: nullable(whole()),
 })
 
+const WEBHOOK: Schema<WebhookRecord> = fieldMap({
+  id: text(NAME_MAX_UNITS, 1),
+  stream: fields.streamId,
+  prefix: byteString,
+  url: text(URL_MAX_UNITS, 1),
+  secret: text(SECRET_MAX_UNITS, 1),
+  node: fields.nodeId,
+  createdMs: whole(),
+})
+
 /** @throws ShoalError `malformed`, like all readers here */
 export const parseCluster = (bytes: Buffer): ClusterRecord =>
   read(CLUSTER, bytes, 'read the cluster record')
@@ -177,6 +192,9 @@ export const parseSettings = (bytes: Buffer): BucketSettings =>
   read(SETTINGS, bytes, 'read bucket settings')
 export const parseAccessKeyRecord = (bytes: Buffer): AccessKeyRecord =>
   read(ACCESS_KEY, bytes, 'read an access key record')
+
+export const parseWebhook = (bytes: Buffer): WebhookRecord =>
+  read(WEBHOOK, bytes, 'read a webhook record')
 
 const read = <Record>(schema: Schema<Record>, bytes: Buffer, what: string): Record =>
   parse(schema, decode(bytes, what), what)
@@ -266,6 +284,20 @@ export const encodeAccessKeyRecord = (
 
 export const encodeRevoked = (record: RevokedRecord, before: Buffer | null = null): Buffer =>
   write([['revokedMs', record.revokedMs]], before)
+
+export const encodeWebhook = (record: WebhookRecord, before: Buffer | null = null): Buffer =>
+  write(
+    [
+      ['id', record.id],
+      ['stream', bytesOfHex(record.stream)],
+      ['prefix', rawOfBytes(record.prefix)],
+      ['url', record.url],
+      ['secret', record.secret],
+      ['node', bytesOfHex(record.node)],
+      ['createdMs', record.createdMs],
+    ],
+    before,
+  )
 
 const grantFields = (grant: Grant): ReadonlyMap<string, Packable> =>
   new Map<string, Packable>([

@@ -10,6 +10,7 @@
  * | `destroyed/<stream>` | DestroyedRecord: marks a bucket as gone; how many of a name there are is its generation |
  * | `access/<stream>/<prefix>` | AccessRecord: public or private; a bucket without one is public only if every claim said so |
  * | `settings/<stream>` | BucketSettings |
+ * | `webhook/<stream>/<id>` | WebhookRecord |
  * | `key/<access key id>` | AccessKeyRecord |
  * | `revoked/<access key id>` | RevokedRecord: this key counts no more, whatever is still written about it |
  *
@@ -97,4 +98,17 @@ export interface AccessKeyRecord {
 /** Stays for ever: a change of the key that was made elsewhere at the same time must not bring it back. */
 export interface RevokedRecord {
   readonly revokedMs: number
+}
+
+/** Where the changes of a bucket are posted to, and by which node: one, so that each is posted once. */
+export interface WebhookRecord {
+  readonly id: string
+  readonly stream: StreamId
+  /** Byte string: only keys that begin with it. */
+  readonly prefix: string
+  readonly url: string
+  /** What its messages are signed with, base64. */
+  readonly secret: string
+  readonly node: NodeId
+  readonly createdMs: number
 }

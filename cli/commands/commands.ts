@@ -2,6 +2,7 @@
 import type { CommandDefinition } from '../command.ts'
 import { access } from './access/access.ts'
 import { keys } from './access/keys.ts'
+import { webhooks } from './access/webhooks.ts'
 import { buckets } from './buckets/buckets.ts'
 import { create } from './buckets/create.ts'
 import { destroy } from './buckets/destroy.ts'
@@ -39,6 +40,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   env,
   keys,
   access,
+  webhooks,
   mount,
   unmount,
   mounts,

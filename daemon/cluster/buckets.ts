@@ -157,6 +157,11 @@ export class Buckets {
     return stream
   }
 
+  /** Writes rows of the cluster's stream: on disk, and everybody told, when it resolves. */
+  async write(rows: ReadonlyMap<string, Buffer | null>): Promise<void> {
+    await this.#commit(this.#options.cluster(), rows)
+  }
+
   #refuseKnown(name: BucketName): void {
     if (this.#options.state.bucket(name) === null) return
     throw new ShoalError('bucket-exists', `create the bucket "${name}"`, {

@@ -22,15 +22,18 @@ import {
   parseDestroyed,
   parseMember,
   parseSettings,
+  parseWebhook,
   REVOKED_PREFIX,
   revokedKey,
   SETTINGS_PREFIX,
+  WEBHOOK_PREFIX,
 } from '../../protocol/record-codec.ts'
 import type {
   AccessKeyRecord,
   BucketClaim,
   BucketSettings,
   MemberRecord,
+  WebhookRecord,
 } from '../../protocol/records.ts'
 import type { Volume } from '../../volume/volume.ts'
 import type { Logger } from '../logging.ts'
@@ -71,6 +74,7 @@ interface View {
   readonly destroyed: ReadonlySet<string>
   readonly accessKeyById: ReadonlyMap<string, AccessKeyRecord>
   readonly members: readonly MemberRecord[]
+  readonly webhooks: readonly WebhookRecord[]
 }
 
 export class ClusterState {
@@ -123,6 +127,11 @@ export class ClusterState {
   /** Active members, this node among them. */
   members(): readonly MemberRecord[] {
     return this.#now().members
+  }
+
+  /** Those of live buckets, in the order in which they were made. */
+  webhooks(): readonly WebhookRecord[] {
+    return this.#now().webhooks
   }
 
   #now(): View {
@@ -194,6 +203,9 @@ function readView(volume: ClusterVolume, log: Pick<Logger, 'warning'>): View {
     destroyed: dead,
     accessKeyById: new Map(keys.map((key) => [key.id, key])),
     members: records(MEMBER_PREFIX, parseMember).filter(({ state }) => state === 'active'),
+    webhooks: records(WEBHOOK_PREFIX, parseWebhook)
+      .filter(({ stream }) => bucketByStream.has(stream))
+      .sort((a, b) => a.createdMs - b.createdMs),
   }
 }
 

@@ -11,6 +11,7 @@ import type { Mounts } from '../mounts/mounts.ts'
 import type { NodeIdentity, Peers } from '../peers/backend.ts'
 import type { Settings } from '../settings.ts'
 import type { Stores } from '../stores.ts'
+import type { Webhooks } from '../webhooks/webhooks.ts'
 
 export interface ControlBackend {
   readonly environment: Environment
@@ -26,6 +27,7 @@ export interface ControlBackend {
   readonly mounts: Mounts
   readonly doorbell: Doorbell
   readonly peers: Peers
+  readonly webhooks: Webhooks
   addresses(): Addresses
   /** Where apps of this machine reach their objects, and what URLs for others begin with. */
   endpoint(): Endpoint

@@ -10,6 +10,7 @@ import { answerKeyRequests } from './key-requests.ts'
 import { answerMountRequests } from './mount-requests.ts'
 import { answerNodeRequests } from './node-requests.ts'
 import { answerObjectRequests } from './object-requests.ts'
+import { answerWebhookRequests } from './webhook-requests.ts'
 import type { ControlBackend } from './backend.ts'
 
 export interface RequestContext {
@@ -30,6 +31,7 @@ export const newAnswererTable = (backend: ControlBackend): AnswererTable => ({
   ...answerNodeRequests(backend),
   ...answerBucketRequests(backend),
   ...answerKeyRequests(backend),
+  ...answerWebhookRequests(backend),
   ...answerMountRequests(backend),
   ...answerObjectRequests(backend),
   ...answerClusterRequests(backend),

@@ -27,6 +27,7 @@ const PEERS_MAX = 256
 /** At some 200 bytes each; who has more asks for those of one app or bucket. */
 const KEYS_MAX = 4096
 const GRANTS_MAX = 256
+const WEBHOOKS_MAX = 1024
 const SCOPES_MAX = 4096
 
 export interface BucketSummary {
@@ -73,6 +74,22 @@ export interface KeySummary {
   readonly createdMs: number
   readonly expiresMs: number | null
   readonly expired: boolean
+}
+
+/** A webhook, without its secret. */
+export interface WebhookSummary {
+  readonly id: string
+  readonly bucket: string
+  /** Byte string. */
+  readonly prefix: string
+  readonly url: string
+  /** Name of the machine that posts it. */
+  readonly node: string
+  readonly createdMs: number
+  readonly state: 'serving' | 'failing' | 'elsewhere'
+  readonly failures: number
+  readonly problem: string | null
+  readonly takenMs: number | null
 }
 
 export interface AccessSummary {
@@ -157,6 +174,9 @@ export interface AnswerByType {
   readonly 'key-remove': KeySummary
   readonly 'access-list': AccessSummary
   readonly 'access-set': AccessSummary
+  readonly 'webhook-add': { readonly webhook: WebhookSummary; readonly secret: string }
+  readonly 'webhook-list': { readonly webhooks: readonly WebhookSummary[] }
+  readonly 'webhook-remove': WebhookSummary
   readonly mount: MountSummary
   readonly unmount: { readonly directory: string }
   readonly mounts: { readonly mounts: readonly MountSummary[] }
@@ -205,6 +225,18 @@ const keySummary: Schema<KeySummary> = object({
   createdMs: finite(),
   expiresMs: nullable(finite()),
   expired: flag(),
+})
+const webhookSummary: Schema<WebhookSummary> = object({
+  id: label,
+  bucket: label,
+  prefix: sentence,
+  url: sentence,
+  node: label,
+  createdMs: finite(),
+  state: oneOf(['serving', 'failing', 'elsewhere']),
+  failures: whole(),
+  problem: nullable(sentence),
+  takenMs: nullable(finite()),
 })
 const accessSummary: Schema<AccessSummary> = object({
   bucket: label,
@@ -273,6 +305,9 @@ const ANSWER_SCHEMAS: { readonly [Type in RequestType]: Schema<AnswerByType[Type
   'key-remove': keySummary,
   'access-list': accessSummary,
   'access-set': accessSummary,
+  'webhook-add': object({ webhook: webhookSummary, secret: sentence }),
+  'webhook-list': object({ webhooks: list(webhookSummary, WEBHOOKS_MAX) }),
+  'webhook-remove': webhookSummary,
   mount: mountSummary,
   unmount: object({ directory: sentence }),
   mounts: object({ mounts }),

@@ -33,6 +33,8 @@ const LABEL_MAX_UNITS = 128
 const TOKEN_MAX_UNITS = 4096
 const OPTIONS_MAX = 64
 const REGIONS_MAX = 64
+/** As long as a record of the cluster takes. */
+const URL_MAX_UNITS = 1024
 /** What one key is made for in one go; a command line that names more is a mistake. */
 const SCOPES_MAX = 64
 
@@ -103,6 +105,9 @@ export interface RequestByType {
   readonly 'access-list': { readonly bucket: BucketName }
   /** null: as what is around it. */
   readonly 'access-set': BucketScope & { readonly public: boolean | null }
+  readonly 'webhook-add': BucketScope & { readonly url: string }
+  readonly 'webhook-list': { readonly bucket: BucketName | null }
+  readonly 'webhook-remove': { readonly id: string }
   readonly mount: {
     readonly bucket: BucketName
     /** Byte string, '' = the whole bucket. */
@@ -151,6 +156,9 @@ export const REQUEST_SCHEMAS: { readonly [Type in RequestType]: Schema<RequestBy
   'key-remove': object({ id: label }),
   'access-list': object({ bucket }),
   'access-set': object({ bucket, prefix: key, public: nullable(flag()) }),
+  'webhook-add': object({ bucket, prefix: key, url: text(URL_MAX_UNITS, 1) }),
+  'webhook-list': object({ bucket: nullable(bucket) }),
+  'webhook-remove': object({ id: label }),
   mount: object({
     bucket,
     prefix: key,

@@ -3,10 +3,10 @@
  * as long as the client may list what it follows. Whether it may is asked before each step, so that a key
  * that was removed hears nothing more.
  */
-import { textOfBytes } from '../../../../protocol/ids.ts'
 import { isAllowed } from '../../../../protocol/policy.ts'
 import type { Principal } from '../../../../protocol/policy.ts'
 import type { FeedStep } from '../../../feed/feed.ts'
+import { valueOfStep } from '../../../feed/value.ts'
 import { accessDenied } from '../../authorize.ts'
 import type { HttpBackend, HttpFollower } from '../../backend.ts'
 import type { BucketTarget } from '../../exchange.ts'
@@ -55,7 +55,8 @@ export async function* tell(
     const steps = await follower.next()
     if (steps === null) return
     checkStillAllowed(listener, target)
-    for (const step of steps) yield { cursor: step.cursor, type: step.type, text: jsonOf(step) }
+    for (const step of steps)
+      yield { cursor: step.cursor, type: step.type, text: JSON.stringify(valueOfStep(step)) }
   }
 }
 
@@ -79,18 +80,4 @@ function currentPrincipal(
   if (credential === null) return null
   const { expiresMs, principal } = credential
   return expiresMs !== null && expiresMs <= backend.environment.nowMs() ? null : principal
-}
-
-function jsonOf(step: FeedStep): string {
-  const { cursor } = step
-  if (step.type !== 'event') return JSON.stringify({ type: step.type, cursor })
-  const { type, key, prefix, from, object } = step.event
-  return JSON.stringify({
-    type,
-    key: textOfBytes(key),
-    ...(prefix ? { prefix } : {}),
-    ...(from === null ? {} : { from: textOfBytes(from) }),
-    ...object,
-    cursor,
-  })
 }
