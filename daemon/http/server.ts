@@ -14,6 +14,7 @@ import { KIB } from '../../protocol/limits.ts'
 import { authenticate, principalOf } from './authorize.ts'
 import type { HttpBackend } from './backend.ts'
 import { corsHeadersOf, preflightHeaders } from './bucket/cors.ts'
+import { Connections, CONNECTIONS_MAX } from './connections.ts'
 import { dispatch } from './dispatch.ts'
 import { s3ErrorFrom } from './errors.ts'
 import { ContentTypes } from './object/find-object.ts'
@@ -32,8 +33,9 @@ const KEEP_ALIVE_MS = 65_000
 const SILENT_MAX_MS = 180_000
 /** How often connections are held to these times. */
 const CHECK_INTERVAL_MS = 2_000
-/** Each idle one costs some 20 KiB and a descriptor; 20 times what a busy app keeps open. */
-const CONNECTIONS_MAX = 4096
+
+/** Connections that the kernel accepts while the loop is busy. */
+const BACKLOG = 1024
 
 export interface HttpServerOptions {
   readonly host: string
@@ -67,12 +69,19 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   })
   // The size of the headers bounds their number; a number would drop the rest silently.
   server.maxHeadersCount = 0
-  server.maxConnections = CONNECTIONS_MAX
+  // Above what `connections.ts` keeps: it decides who goes.
+  server.maxConnections = CONNECTIONS_MAX + BACKLOG
   server.timeout = SILENT_MAX_MS
+  const connections = new Connections()
+  server.on('connection', (socket: Socket) => {
+    connections.opened(socket)
+  })
   server.on('request', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    follow(connections, incoming.socket, outgoing)
     handler.handle(incoming, outgoing, false)
   })
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    follow(connections, incoming.socket, outgoing)
     handler.handle(incoming, outgoing, true)
   })
   server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -81,6 +90,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.on('clientError', refuseGarbage)
   await listen(server, options)
   return { address: addressOf(server, options.host), close: closerOf(server, options.backend) }
+}
+
+/** From now until its answer has ended, this connection has a request. */
+function follow(connections: Connections, socket: Socket, outgoing: ServerResponse): void {
+  connections.busy(socket)
+  outgoing.once('close', () => {
+    connections.idle(socket)
+  })
 }
 
 class RequestHandler {
@@ -205,7 +222,7 @@ function listen(server: Server, { host, port }: HttpServerOptions): Promise<void
       )
     }
     server.once('error', onError)
-    server.listen({ host, port, backlog: 1024 }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.off('error', onError)
       resolve()
     })
