@@ -290,10 +290,10 @@ export class OpenVolume implements api.Volume {
 
   learnChain({ origin, seq, hash }: api.OriginChain): void {
     const { origins } = this.#names
-    const alias = origins.find(origin)
-    if (alias === null || origins.chain(alias, seq)?.equals(hash) === true) return
+    const known = origins.find(origin)
+    if (known !== null && origins.chain(known, seq)?.equals(hash) === true) return
     this.#parts.lock.hold(() => {
-      origins.keepChain(alias, seq, hash)
+      origins.keepChain(origins.alias(origin), seq, hash)
     })
   }
 

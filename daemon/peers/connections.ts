@@ -8,11 +8,16 @@ import { messageOf } from '../../protocol/errors.ts'
 import type { ClusterId, NodeId, StreamId } from '../../protocol/ids.ts'
 import { MIB } from '../../protocol/limits.ts'
 import { decodePeerControl, encodePeerControl } from '../../protocol/messages/peer-control-codec.ts'
-import type { GapRequest, PeerControlMessage, Pull } from '../../protocol/messages/peer-control.ts'
+import type {
+  GapRequest,
+  PeerControlMessage,
+  Pull,
+  UnknownMessage,
+} from '../../protocol/messages/peer-control.ts'
 import type { Vector } from '../../protocol/rows.ts'
 import type { Caller, OperationBatch, Volume } from '../../volume/volume.ts'
 import type { PeersEvent } from './backend.ts'
-import { serveExchange, serveGap, tellChain } from './rows/exchange.ts'
+import { serveExchange, serveGap } from './rows/exchange.ts'
 import type { ExchangeVolume, Receiver } from './rows/exchange.ts'
 import { ApplyTurns } from './rows/turns.ts'
 import { Mesh } from './mesh.ts'
@@ -186,18 +191,28 @@ export class Connections {
 
   #receive(connection: Connection, bytes: Buffer): void {
     const { session } = connection
+    let message: PeerControlMessage | UnknownMessage
     try {
-      this.mesh.receive(session, decodePeerControl(bytes), this.#times())
+      message = decodePeerControl(bytes)
     } catch (cause) {
-      const message = `a message that does not parse: ${messageOf(cause)}`
-      this.#options.log({ level: 'warning', message, peer: session.peer, cause })
-      this.#close(session, 'that was no message', false)
-      return
+      return this.#refuse(session, 'that was no message', cause)
+    }
+    try {
+      this.mesh.receive(session, message, this.#times())
+    } catch (cause) {
+      // Not its fault: our disk is full, or a volume is just being closed. It comes again.
+      return this.#refuse(session, 'it cannot be answered now', cause)
     }
     if (!connection.paused && this.mesh.waitingBytes > WAITING_HIGH_BYTES) {
       connection.paused = true
       connection.socket.pause()
     }
+  }
+
+  #refuse(session: Session, why: string, cause: unknown): void {
+    const message = `a message is refused, ${why}: ${messageOf(cause)}`
+    this.#options.log({ level: 'warning', message, peer: session.peer, cause })
+    this.#close(session, why, false)
   }
 
   #resume(): void {
@@ -230,16 +245,14 @@ export class Connections {
     }
     connection.serves += 1
     const to = this.#receiver(connection)
-    void this.#answer(question, to).finally(() => {
+    const volume = this.#options.volume(stream)
+    const answer =
+      question.type === 'pull'
+        ? serveExchange(volume, question, to)
+        : serveGap(volume, question, to)
+    void answer.finally(() => {
       connection.serves -= 1
     })
-  }
-
-  async #answer(question: Pull | GapRequest, to: Receiver): Promise<void> {
-    const volume = this.#options.volume(question.stream)
-    if (question.type === 'gap-request') return await serveGap(volume, question, to)
-    await serveExchange(volume, question, to)
-    if (volume !== null) await tellChain(volume, to)
   }
 
   #receiver(connection: Connection): Receiver {

@@ -115,10 +115,6 @@ export class Mesh {
 
   // ---- streams -----------------------------------------------------------------------------------
 
-  hasStream(stream: StreamId): boolean {
-    return this.#streams.has(stream)
-  }
-
   /** A stream is open here from now on. Whoever has it is told, and asked for all of it. */
   addStream(replica: MeshStream, nowMs: number): void {
     const intake = new Intake(replica, this.#options.by)
@@ -179,7 +175,8 @@ export class Mesh {
     this.#run(session, session.receive(message, times), times.nowMs, times.wallMs)
     if (MAY_SHOW_A_LACK.has(message.type)) this.#pulls.startFrom(session, times.nowMs)
     if (message.type === 'vector') {
-      this.#refreshes.told(session, message.request)
+      if (message.vector === null) this.#refreshes.lost(session, message.request)
+      else this.#refreshes.told(session, message.request)
       this.#endRefreshes()
     }
   }
@@ -249,15 +246,12 @@ export class Mesh {
     batch: OperationBatch,
     vector: Vector,
     mayTake: (session: Session) => boolean,
-  ): number {
+  ): void {
     const message: Batch = { type: 'batch', stream, ...batch, vector }
-    let sent = 0
     for (const session of this.#openByNode.values()) {
       if (!session.acknowledged || !session.standing.has(stream) || !mayTake(session)) continue
       this.#options.port.send(session, message)
-      sent += 1
     }
-    return sent
   }
 
   #run(session: Session, effects: readonly SessionEffect[], nowMs: number, wallMs = 0): void {
@@ -284,7 +278,7 @@ export class Mesh {
           this.#streams.get(effect.stream)?.replica.learnChain(effect.chain)
           break
         case 'rolled-back':
-          this.#renounce(session, effect.stream, effect.seq, nowMs)
+          this.#renounce(session, effect, nowMs)
           break
         case 'close':
           this.#close(session, effect.why, effect.park)
@@ -345,14 +339,20 @@ export class Mesh {
   }
 
   /** Rule 3: this stream was set back here. What is being pulled was asked for with too large a vector. */
-  #renounce(session: Session, stream: StreamId, seq: number, nowMs: number): void {
+  #renounce(
+    session: Session,
+    { stream, seq }: { readonly stream: StreamId; readonly seq: number },
+    nowMs: number,
+  ): void {
     const open = this.#streams.get(stream)
     if (open === undefined) return
     const { port, by } = this.#options
-    const message = `its copy of ${stream} was ahead of ours, up to operation ${seq} of our own: this disk was set back. What we wrote since goes on under a new origin`
-    port.warn(session, message)
     open.intake.giveUp()
     open.replica.renounce(seq, by)
+    const message =
+      `${stream} was set back on this disk: the other side has operations of ours, ` +
+      `up to ${seq}, that are not here; they are fetched, and what was written since goes on`
+    port.warn(session, message)
     session.standing.urgent(stream, nowMs)
     this.#pulls.startFrom(session, nowMs)
   }

@@ -37,8 +37,13 @@ export class Refreshes {
     if (refresh?.asked.delete(session) === true) refresh.told.add(session)
   }
 
-  lost(session: Session): void {
-    for (const { asked, told } of this.#refreshByNumber.values()) {
+  /**
+   * It is not waited for any more: it has gone, or does not hold the stream.
+   * @param number of the refresh; else of all
+   */
+  lost(session: Session, number?: number): void {
+    for (const [each, { asked, told }] of this.#refreshByNumber) {
+      if (number !== undefined && each !== number) continue
       asked.delete(session)
       told.delete(session)
     }

@@ -209,6 +209,7 @@ export class Session {
         return []
       case 'chain': {
         const { stream, origin, seq, chainHash: hash } = message
+        if (!isOriginOf(origin, this.peer)) return this.close('it told the chain of another')
         return [{ type: 'chain', stream, chain: { origin, seq, hash } }]
       }
       case 'error':
@@ -365,6 +366,10 @@ export class Session {
     return { type: 'send', message }
   }
 }
+
+/** Whether an origin is an incarnation of this node, as `newOriginId` makes them. */
+const isOriginOf = (origin: OriginId, node: NodeId): boolean =>
+  origin.slice(0, 16) === node.slice(0, 16)
 
 /** An older connection that was silent for more than a ping and an answer is not preferred to a new one. */
 const OLDER_SILENCE_MS = 3_000

@@ -157,7 +157,7 @@ export interface VectorAnswer {
 }
 
 /**
- * The chain hash of the sender's own origin after operation `seq`, told behind END, which has no place for
+ * The chain hash of the sender's own origin after operation `seq`, told before END, which has no place for
  * it: the next HELLO_ACK names it again (rule 3).
  */
 export interface Chain {

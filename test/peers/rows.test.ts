@@ -140,6 +140,28 @@ test('rule 14: no page and no end of an exchange is sent before its snapshot is 
   expect(sent.length).toBeGreaterThan(3)
 })
 
+test('rule 3: where an end stands its sender tells its chain before it, for that very operation', async () => {
+  const volume = volumeOf('a')
+  for (let index = 0; index < 4; index++) volume.write(`k${index}`, 'v')
+  const hashOf = (seq: number): Buffer => Buffer.alloc(16, seq)
+  Object.defineProperty(volume, 'chainHash', { value: (_: unknown, seq: number) => hashOf(seq) })
+  const sent: PeerControlMessage[] = []
+  const pull = { type: 'pull', stream: CLUSTER_STREAM, pull: 1, vector: EMPTY_VECTOR, cursor: null }
+  await serveExchange(volume, pull as never, {
+    send: (message) => sent.push(message),
+    room: () => {
+      // Somebody writes between two pages.
+      if (sent.length < 2) volume.write('k0', String(sent.length))
+      return Promise.resolve(true)
+    },
+  })
+  const [chain, end] = sent.slice(-2)
+  if (chain?.type !== 'chain' || end?.type !== 'end')
+    throw new Error('a chain and an end are wanted')
+  expect(chain.seq).toBe(end.vector.get(volume.identity().origin))
+  expect(chain.chainHash).toEqual(hashOf(chain.seq))
+})
+
 test('an end is not taken after a page of its pull was lost, nor of another pull', () => {
   const [a, b] = [volumeOf('a'), volumeOf('b')]
   a.write('k', '1')

@@ -226,6 +226,11 @@ async function pullCluster(
   for (let operations = 0; ;) {
     const message = decodePeerControl(await channel.read(STEP_TIMEOUT_MS))
     if (message.type === 'error') throw new ShoalError('unavailable', JOIN, { why: message.why })
+    if (message.type === 'chain') {
+      const { origin, seq, chainHash: hash } = message
+      candidate.learnChain({ origin, seq, hash })
+      continue
+    }
     const isOurs =
       (message.type === 'rows' || message.type === 'end') &&
       message.stream === stream &&

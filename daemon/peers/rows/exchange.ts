@@ -10,10 +10,12 @@
 import { errorFrom } from '../../../protocol/errors.ts'
 import { BATCH_TARGET_BYTES, OPERATIONS_PER_MESSAGE_MAX } from '../../../protocol/limits.ts'
 import type {
+  Chain,
   GapRequest,
   PeerControlMessage,
   Pull,
 } from '../../../protocol/messages/peer-control.ts'
+import type { Vector } from '../../../protocol/rows.ts'
 import type { EncodedOperation, ExchangeReader, Volume } from '../../../volume/volume.ts'
 
 /** An answer to a gap is at most so many batches; who lacks more pulls. */
@@ -21,7 +23,7 @@ const GAP_BATCHES_MAX = 16
 
 export type ExchangeVolume = Pick<
   Volume,
-  'stream' | 'exchange' | 'originals' | 'durable' | 'vector' | 'identity'
+  'stream' | 'exchange' | 'originals' | 'durable' | 'vector' | 'identity' | 'chainHash'
 >
 
 export interface Receiver {
@@ -69,7 +71,9 @@ async function sendPages(
       to.send({ type: 'rows', stream, pull, operations, cursor: null })
     }
     if (step.type === 'end') {
+      const chain = chainOf(volume, step.vector)
       if (!(await to.room())) return
+      if (chain !== null) to.send(chain)
       to.send({ type: 'end', stream, pull, operations: tail ?? [], vector: step.vector })
       return
     }
@@ -77,22 +81,15 @@ async function sendPages(
 }
 
 /**
- * Behind an end: the chain hash of our own origin, which END has no place for (rule 3). Only of what is
- * durable: of two operations that bore one number before and after a power cut, it must name the second.
+ * The chain hash of our own origin where an end stands, which END has no place for (rule 3). It goes before
+ * the end: whoever has taken the end can tell later whether we were set back.
  */
-export async function tellChain(
-  volume: Pick<ExchangeVolume, 'stream' | 'identity' | 'durable'>,
-  to: Pick<Receiver, 'send'>,
-): Promise<void> {
-  const { origin, seq, chainHash } = volume.identity()
-  if (seq === 0) return
-  try {
-    await volume.durable()
-  } catch {
-    // Whoever pulled has been told that the disk fails.
-    return
-  }
-  to.send({ type: 'chain', stream: volume.stream, origin, seq, chainHash })
+function chainOf(volume: ExchangeVolume, vector: Vector): Chain | null {
+  const { origin } = volume.identity()
+  const seq = vector.get(origin)
+  const chainHash = seq === undefined ? null : volume.chainHash(origin, seq)
+  if (seq === undefined || chainHash === null) return null
+  return { type: 'chain', stream: volume.stream, origin, seq, chainHash }
 }
 
 /** Answers a request for a gap with the original operations, or says that only a pull can help. Never rejects. */

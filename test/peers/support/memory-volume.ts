@@ -124,6 +124,17 @@ export class MemoryVolume implements ReplicaVolume {
       .join('\n')
   }
 
+  /** What stands, by key, and whether the vector says so: rows that came without a claim are nobody's promise. */
+  standing(): Map<string, { readonly what: string; readonly isClaimed: boolean }> {
+    const { rows, vector } = this.#state
+    return new Map(
+      [...rows.values()].map(({ key, value, hlc, origin, seq }) => [
+        key,
+        { what: `${value}@${hlc}/${origin}`, isClaimed: seq <= (vector.get(origin) ?? 0) },
+      ]),
+    )
+  }
+
   /** The largest own seq that is on disk. */
   get durableSeq(): number {
     return this.#onDisk.vector.get(this.#origin) ?? 0

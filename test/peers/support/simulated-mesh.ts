@@ -292,6 +292,22 @@ export class World {
     this.nodes.splice(this.nodes.indexOf(node), 1)
   }
 
+  /**
+   * Equal but for rows of nodes that died for good in the middle of sending: whoever has them claims nothing
+   * (A1, A4), so nobody asks for them. Only an audit would find them (replication.md 2.1).
+   */
+  get agreed(): boolean {
+    const all = this.nodes.map(({ volume }) => volume.standing())
+    const keys = new Set(all.flatMap((standing) => [...standing.keys()]))
+    return [...keys].every((key) => {
+      const rows = all.map((standing) => standing.get(key))
+      return (
+        rows.some((row) => row?.isClaimed === false) ||
+        new Set(rows.map((row) => row?.what)).size === 1
+      )
+    })
+  }
+
   get converged(): boolean {
     const states = new Set(this.nodes.map((node) => node.volume.canonical()))
     return states.size === 1
