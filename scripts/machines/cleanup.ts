@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { sep } from 'node:path'
+import { endPrograms } from './machine.ts'
 
 type Undo = () => Promise<void> | void
 
@@ -55,7 +56,9 @@ export function cleanUpOnSignals(cleanup: Cleanup, onStop: () => void = () => {}
     if (stopping) return
     stopping = true
     onStop()
-    void cleanup.run().then(() => process.exit(130))
+    void endPrograms()
+      .then(() => cleanup.run())
+      .then(() => process.exit(130))
   }
   for (const signal of SIGNALS) process.on(signal, stop)
   // Nobody reads on (`npm run try | head`): as good as Ctrl-C. What is still said then goes nowhere.
@@ -99,5 +102,6 @@ export function removeFolder(folder: string): void {
   detachMounts(folder)
   const left = mountsBelow(folder)
   if (left.length > 0) throw new Error(`${left.join(', ')} is still mounted, so ${folder} stays`)
-  rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  // What ends a moment later may still make a file: some seconds of trying again.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 8 })
 }

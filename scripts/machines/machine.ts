@@ -2,7 +2,8 @@
  * One of the machines of the trial: a daemon with a home of its own, and the commands that are typed
  * there. Everything goes through the command line, as a user would do it.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, openSync, closeSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -191,6 +192,19 @@ interface RunOptions {
   readonly timeoutMs?: number
 }
 
+/** Programs that run now, for whoever must end before them. */
+const running = new Set<ChildProcess>()
+
+/** Ends the programs that run: one that writes into a mount keeps what is mounted there alive. */
+export async function endPrograms(): Promise<void> {
+  const ends = [...running].map(async (child) => {
+    const ended = once(child, 'close')
+    child.kill('SIGKILL')
+    await ended
+  })
+  await Promise.allSettled(ends)
+}
+
 /** Runs a program to its end and collects what it prints. */
 export async function run(
   program: string,
@@ -205,6 +219,8 @@ export async function run(
     ...(environment === undefined ? {} : { env: environment }),
     ...(folder === undefined ? {} : { cwd: folder }),
   })
+  running.add(child)
+  child.once('close', () => running.delete(child)).once('error', () => running.delete(child))
   const parts = { output: '', errors: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     parts.output += text
