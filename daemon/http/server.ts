@@ -13,6 +13,7 @@ import { errorFrom, ShoalError } from '../../protocol/errors.ts'
 import { KIB } from '../../protocol/limits.ts'
 import { authenticate, principalOf } from './authorize.ts'
 import type { HttpBackend } from './backend.ts'
+import { startExpiry } from './bucket/expiry.ts'
 import { corsHeadersOf, preflightHeaders } from './bucket/cors.ts'
 import { Connections, CONNECTIONS_MAX } from './connections.ts'
 import { dispatch } from './dispatch.ts'
@@ -85,11 +86,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     handler.handle(incoming, outgoing, true)
   })
   server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    connections.busy(incoming.socket)
     handler.upgrade(server, { incoming, socket, head })
   })
   server.on('clientError', refuseGarbage)
   await listen(server, options)
-  return { address: addressOf(server, options.host), close: closerOf(server, options.backend) }
+  const endExpiry = startExpiry(options.backend)
+  const close = closerOf(server, options.backend)
+  return {
+    address: addressOf(server, options.host),
+    close: (wanted) => {
+      endExpiry()
+      return close(wanted)
+    },
+  }
 }
 
 /** From now until its answer has ended, this connection has a request. */

@@ -137,6 +137,10 @@ rules = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"], "Max
 s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=rules)
 same(s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"][0]["AllowedOrigins"], ["*"], "cors")
 refused("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket=BUCKET)
+s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [
+    {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 3}}]})
+same(s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"][0]["Expiration"], {"Days": 3}, "lifecycle")
+s3.delete_bucket_lifecycle(Bucket=BUCKET)
 refused("NoSuchBucketPolicy", s3.get_bucket_policy, Bucket=BUCKET)
 same(s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"], None, "location")
 s3.get_bucket_versioning(Bucket=BUCKET)

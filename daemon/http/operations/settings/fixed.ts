@@ -41,12 +41,6 @@ const FIXED_SETTINGS: readonly FixedSetting[] = [
     asksForThis: never,
   },
   {
-    selector: 'lifecycle',
-    root: 'LifecycleConfiguration',
-    answer: none('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist'),
-    asksForThis: never,
-  },
-  {
     selector: 'website',
     root: 'WebsiteConfiguration',
     answer: none(

@@ -6,6 +6,7 @@ import type { Verb } from '../../../../protocol/records.ts'
 import type { Operation } from '../operation.ts'
 import { deleteCors, getCors, putCors } from './cors.ts'
 import { FIXED_OPERATIONS } from './fixed.ts'
+import { deleteLifecycle, getLifecycle, putLifecycle } from './lifecycle.ts'
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './tagging.ts'
 
 type Run = (Operation & { level: 'bucket' })['run']
@@ -18,6 +19,7 @@ const setting = (selector: string, runs: readonly [get: Run, put: Run, remove: R
 
 export const SETTINGS_OPERATIONS: readonly Operation[] = [
   ...setting('cors', [getCors, putCors, deleteCors]),
+  ...setting('lifecycle', [getLifecycle, putLifecycle, deleteLifecycle]),
   ...setting('tagging', [getBucketTagging, putBucketTagging, deleteBucketTagging]),
   ...FIXED_OPERATIONS,
 ]
