@@ -50,6 +50,11 @@ export function newHttpBackend(parts: Parts, domains: readonly string[]): HttpBa
       }
       await buckets.destroy(name, false)
     },
+    website: (host) => {
+      const bucket = state.bucketOfHost(host)
+      const website = bucket === null ? null : state.website(bucket.stream)
+      return bucket === null || website === null ? null : { ...website, bucket: bucket.name }
+    },
     follow: (options) => parts.feed.follow(options),
     acceptSocket: acceptTextSocket,
     log: ({ level, message, requestId, cause }) => {

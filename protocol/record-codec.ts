@@ -26,6 +26,7 @@ import type {
   MemberRecord,
   RevokedRecord,
   WebhookRecord,
+  WebsiteRecord,
 } from './records.ts'
 import {
   bytesUpTo,
@@ -52,6 +53,7 @@ export const SETTINGS_PREFIX = 'settings/'
 export const KEY_PREFIX = 'key/'
 export const REVOKED_PREFIX = 'revoked/'
 export const WEBHOOK_PREFIX = 'webhook/'
+export const WEBSITE_PREFIX = 'website/'
 
 export const memberKey = (node: NodeId): string => `${MEMBER_PREFIX}${node}`
 export const bucketKey = (stream: StreamId, origin: OriginId): string =>
@@ -64,6 +66,7 @@ export const settingsKey = (stream: StreamId): string => `${SETTINGS_PREFIX}${st
 export const accessKeyKey = (accessKeyId: string): string => `${KEY_PREFIX}${accessKeyId}`
 export const revokedKey = (accessKeyId: string): string => `${REVOKED_PREFIX}${accessKeyId}`
 
+export const websiteKey = (stream: StreamId): string => `${WEBSITE_PREFIX}${stream}`
 export const webhookKey = (stream: StreamId, id: string): string =>
   `${WEBHOOK_PREFIX}${stream}/${id}`
 
@@ -101,6 +104,8 @@ const URL_MAX_UNITS = 1024
 const PUBLIC_URLS_MAX = 64
 const REGIONS_MAX = 64
 const GRANTS_MAX = 256
+/** A site and its other names. */
+export const WEBSITE_HOSTS_MAX = 16
 const CERTIFICATE_MAX_BYTES = 16_384
 const SECRET_MAX_UNITS = 256
 /** Fields of a later version that are carried along, with ours. */
@@ -177,6 +182,12 @@ const WEBHOOK: Schema<WebhookRecord> = fieldMap({
   createdMs: whole(),
 })
 
+const WEBSITE: Schema<WebsiteRecord> = fieldMap({
+  index: byteString,
+  error: nullable(byteString),
+  hosts: list(text(NAME_MAX_UNITS, 1), WEBSITE_HOSTS_MAX),
+})
+
 /** @throws ShoalError `malformed`, like all readers here */
 export const parseCluster = (bytes: Buffer): ClusterRecord =>
   read(CLUSTER, bytes, 'read the cluster record')
@@ -195,6 +206,9 @@ export const parseAccessKeyRecord = (bytes: Buffer): AccessKeyRecord =>
 
 export const parseWebhook = (bytes: Buffer): WebhookRecord =>
   read(WEBHOOK, bytes, 'read a webhook record')
+
+export const parseWebsite = (bytes: Buffer): WebsiteRecord =>
+  read(WEBSITE, bytes, 'read a website record')
 
 const read = <Record>(schema: Schema<Record>, bytes: Buffer, what: string): Record =>
   parse(schema, decode(bytes, what), what)
@@ -295,6 +309,16 @@ export const encodeWebhook = (record: WebhookRecord, before: Buffer | null = nul
       ['secret', record.secret],
       ['node', bytesOfHex(record.node)],
       ['createdMs', record.createdMs],
+    ],
+    before,
+  )
+
+export const encodeWebsite = (record: WebsiteRecord, before: Buffer | null = null): Buffer =>
+  write(
+    [
+      ['index', rawOfBytes(record.index)],
+      ['error', record.error === null ? null : rawOfBytes(record.error)],
+      ['hosts', record.hosts],
     ],
     before,
   )

@@ -11,6 +11,7 @@
  * | `access/<stream>/<prefix>` | AccessRecord: public or private; a bucket without one is public only if every claim said so |
  * | `settings/<stream>` | BucketSettings |
  * | `webhook/<stream>/<id>` | WebhookRecord |
+ * | `website/<stream>` | WebsiteRecord |
  * | `key/<access key id>` | AccessKeyRecord |
  * | `revoked/<access key id>` | RevokedRecord: this key counts no more, whatever is still written about it |
  *
@@ -111,4 +112,14 @@ export interface WebhookRecord {
   readonly secret: string
   readonly node: NodeId
   readonly createdMs: number
+}
+
+/** A bucket as a website on hosts of its own: there its public objects are pages that may run scripts. */
+export interface WebsiteRecord {
+  /** What a folder shows: `index.html`. */
+  readonly index: string
+  /** Key of the page for what is not there; null = none. */
+  readonly error: string | null
+  /** Names in lowercase, without ports. */
+  readonly hosts: readonly string[]
 }

@@ -3,6 +3,7 @@ import type { CommandDefinition } from '../command.ts'
 import { access } from './access/access.ts'
 import { keys } from './access/keys.ts'
 import { webhooks } from './access/webhooks.ts'
+import { website } from './access/website.ts'
 import { buckets } from './buckets/buckets.ts'
 import { create } from './buckets/create.ts'
 import { destroy } from './buckets/destroy.ts'
@@ -41,6 +42,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   keys,
   access,
   webhooks,
+  website,
   mount,
   unmount,
   mounts,

@@ -23,10 +23,12 @@ import {
   parseMember,
   parseSettings,
   parseWebhook,
+  parseWebsite,
   REVOKED_PREFIX,
   revokedKey,
   SETTINGS_PREFIX,
   WEBHOOK_PREFIX,
+  WEBSITE_PREFIX,
 } from '../../protocol/record-codec.ts'
 import type {
   AccessKeyRecord,
@@ -34,6 +36,7 @@ import type {
   BucketSettings,
   MemberRecord,
   WebhookRecord,
+  WebsiteRecord,
 } from '../../protocol/records.ts'
 import type { Volume } from '../../volume/volume.ts'
 import type { Logger } from '../logging.ts'
@@ -75,6 +78,7 @@ interface View {
   readonly accessKeyById: ReadonlyMap<string, AccessKeyRecord>
   readonly members: readonly MemberRecord[]
   readonly webhooks: readonly WebhookRecord[]
+  readonly websiteByStream: ReadonlyMap<string, WebsiteRecord>
 }
 
 export class ClusterState {
@@ -132,6 +136,20 @@ export class ClusterState {
   /** Those of live buckets, in the order in which they were made. */
   webhooks(): readonly WebhookRecord[] {
     return this.#now().webhooks
+  }
+
+  website(stream: StreamId): WebsiteRecord | null {
+    return this.#now().websiteByStream.get(stream) ?? null
+  }
+
+  /** The bucket that is a website on this host (lowercase, no port); of several the first by name. */
+  bucketOfHost(host: string): BucketState | null {
+    const { websiteByStream } = this.#now()
+    if (websiteByStream.size === 0) return null
+    const found = this.buckets().find(({ stream }) =>
+      websiteByStream.get(stream)?.hosts.includes(host),
+    )
+    return found ?? null
   }
 
   #now(): View {
@@ -206,6 +224,12 @@ function readView(volume: ClusterVolume, log: Pick<Logger, 'warning'>): View {
     webhooks: records(WEBHOOK_PREFIX, parseWebhook)
       .filter(({ stream }) => bucketByStream.has(stream))
       .sort((a, b) => a.createdMs - b.createdMs),
+    websiteByStream: new Map(
+      records(WEBSITE_PREFIX, (value, key) => [
+        key.slice(WEBSITE_PREFIX.length),
+        parseWebsite(value),
+      ]),
+    ),
   }
 }
 

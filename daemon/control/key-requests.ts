@@ -1,9 +1,10 @@
-/** `key-…` and `access-…`: access keys, and what may be read without one. */
+/** `key-…`, `access-…` and `website`: access keys, and what may be read without one. */
 import type { AccessSummary, KeySummary } from '../../protocol/messages/control-answers.ts'
 import type { BucketName } from '../../protocol/ids.ts'
 import type { AccessKeyRecord } from '../../protocol/records.ts'
 import { keyVariables } from '../cluster/access-keys.ts'
 import { isBucketPublic } from '../cluster/buckets.ts'
+import { setWebsite } from '../cluster/websites.ts'
 import type { ControlBackend } from './backend.ts'
 import type { AnswererTable } from './table.ts'
 
@@ -14,9 +15,10 @@ type KeyRequest =
   | 'key-remove'
   | 'access-list'
   | 'access-set'
+  | 'website'
 
 export function answerKeyRequests(backend: ControlBackend): Pick<AnswererTable, KeyRequest> {
-  const { keys, buckets } = backend
+  const { keys, buckets, state } = backend
   const summary = (key: AccessKeyRecord): KeySummary => summaryOf(key, backend.environment.nowMs())
   return {
     'key-create': async (request) => {
@@ -35,6 +37,12 @@ export function answerKeyRequests(backend: ControlBackend): Pick<AnswererTable, 
     'access-set': async ({ bucket, prefix, public: isPublic }) => {
       await buckets.setAccess(bucket, prefix, isPublic)
       return accessOf(bucket, backend)
+    },
+    website: async ({ bucket, change }) => {
+      const publicUrls = (): string[] => state.members().flatMap((member) => member.publicUrls)
+      if (change !== null) await setWebsite(bucket, change.website, { state, buckets, publicUrls })
+      const { stream } = buckets.get(bucket)
+      return { bucket, website: state.website(stream) }
     },
   }
 }

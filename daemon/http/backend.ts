@@ -32,6 +32,14 @@ export type HttpVolume = Pick<
   | 'durable'
 >
 
+/** A bucket that is a website. */
+export interface HttpWebsite {
+  readonly bucket: BucketName
+  /** Byte strings. */
+  readonly index: string
+  readonly error: string | null
+}
+
 /** Somebody who follows the changes of one bucket. */
 export interface HttpFollower {
   /** What there is to tell, waiting for it; null behind the end. */
@@ -133,6 +141,8 @@ export interface HttpBackend {
    * @throws ShoalError `no-such-bucket`
    */
   setAccess(name: BucketName, scope: string, isPublic: boolean | null): Promise<void>
+  /** The website of a host (lowercase, no port); null where it is the store's. */
+  website(host: string): HttpWebsite | null
   /** @throws ShoalError `busy` where too many follow already, `closed` */
   follow(options: FollowOptions): HttpFollower
   /** Answers a WebSocket upgrade of a client that may. */

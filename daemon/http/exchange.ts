@@ -20,6 +20,8 @@ export interface Exchange {
   /** null = anonymous. */
   readonly signed: SignedRequest | null
   readonly contentTypes: ContentTypes
+  /** A page of a website, on its own host: shown as it is, and with this status for a whole one. */
+  readonly site?: { readonly status: 200 | 404 }
   readonly signingKeys: SigningKeys
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse

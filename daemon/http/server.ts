@@ -17,9 +17,11 @@ import { startExpiry } from './bucket/expiry.ts'
 import { corsHeadersOf, preflightHeaders } from './bucket/cors.ts'
 import { Connections, CONNECTIONS_MAX } from './connections.ts'
 import { dispatch } from './dispatch.ts'
+import type { Exchange } from './exchange.ts'
+import { serveWebsite } from './website.ts'
 import { s3ErrorFrom } from './errors.ts'
 import { ContentTypes } from './object/find-object.ts'
-import { parseRequest } from './wire/request.ts'
+import { parseRequest, type S3Request } from './wire/request.ts'
 import { sendEmpty, sendError } from './wire/respond.ts'
 import { answerWithoutUpgrade, isWebSocket, openFeedSocket, type Upgrade } from './upgrade.ts'
 import { SigningKeys } from './signing/signing-keys.ts'
@@ -110,6 +112,9 @@ function follow(connections: Connections, socket: Socket, outgoing: ServerRespon
   })
 }
 
+const hostNameOf = (request: S3Request): string =>
+  (request.headers.get('host') ?? '').toLowerCase().replace(/:\d{1,5}$/, '')
+
 class RequestHandler {
   readonly #backend: HttpBackend
   readonly #signingKeys = new SigningKeys()
@@ -163,8 +168,9 @@ class RequestHandler {
     for (const [name, value] of corsHeadersOf(request, this.#backend)) {
       outgoing.setHeader(name, value)
     }
-    const signed = authenticate(request, this.#backend, this.#signingKeys)
-    await dispatch({
+    const site = this.#backend.website(hostNameOf(request))
+    const signed = site === null ? authenticate(request, this.#backend, this.#signingKeys) : null
+    const exchange: Exchange = {
       backend: this.#backend,
       contentTypes: this.#contentTypes,
       signingKeys: this.#signingKeys,
@@ -178,7 +184,8 @@ class RequestHandler {
         if (waiting.forContinue) outgoing.writeContinue()
         waiting.forContinue = false
       },
-    })
+    }
+    await (site === null ? dispatch(exchange) : serveWebsite(exchange, site))
   }
 
   #refuse(

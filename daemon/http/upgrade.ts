@@ -75,7 +75,7 @@ function findFeed(
   { method, url, rawHeaders }: IncomingMessage,
   { backend, signingKeys }: UpgradeContext,
 ): { listener: Listener; target: BucketTarget } {
-  const request = parseRequest(method ?? '', url ?? '', rawHeaders)
+  const request = parseRequest(method ?? '', url ?? '', rawHeaders, backend.domains)
   const principal = principalOf(authenticate(request, backend, signingKeys))
   const isFeed = request.key === '' && parameterOf(request, 'changes') !== undefined
   if (method !== 'GET' || !isFeed) {

@@ -16,7 +16,7 @@ import {
 } from '../encoding/schema.ts'
 import { VERBS } from '../records.ts'
 import type { Verb } from '../records.ts'
-import type { RequestType } from './control.ts'
+import type { RequestType, WebsiteWish } from './control.ts'
 
 const LABEL_MAX_UNITS = 256
 const SENTENCE_MAX_UNITS = 4096
@@ -174,6 +174,7 @@ export interface AnswerByType {
   readonly 'key-remove': KeySummary
   readonly 'access-list': AccessSummary
   readonly 'access-set': AccessSummary
+  readonly website: { readonly bucket: string; readonly website: WebsiteWish | null }
   readonly 'webhook-add': { readonly webhook: WebhookSummary; readonly secret: string }
   readonly 'webhook-list': { readonly webhooks: readonly WebhookSummary[] }
   readonly 'webhook-remove': WebhookSummary
@@ -305,6 +306,12 @@ const ANSWER_SCHEMAS: { readonly [Type in RequestType]: Schema<AnswerByType[Type
   'key-remove': keySummary,
   'access-list': accessSummary,
   'access-set': accessSummary,
+  website: object({
+    bucket: label,
+    website: nullable(
+      object({ index: sentence, error: nullable(sentence), hosts: list(label, 64) }),
+    ),
+  }),
   'webhook-add': object({ webhook: webhookSummary, secret: sentence }),
   'webhook-list': object({ webhooks: list(webhookSummary, WEBHOOKS_MAX) }),
   'webhook-remove': webhookSummary,

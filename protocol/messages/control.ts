@@ -10,6 +10,7 @@ import { isErrorCode, ShoalError } from '../errors.ts'
 import { parseBucketName } from '../ids.ts'
 import type { BucketName } from '../ids.ts'
 import { KEY_MAX_BYTES } from '../limits.ts'
+import { WEBSITE_HOSTS_MAX } from '../record-codec.ts'
 import { VERBS } from '../records.ts'
 import type { Verb } from '../records.ts'
 import {
@@ -33,6 +34,7 @@ const LABEL_MAX_UNITS = 128
 const TOKEN_MAX_UNITS = 4096
 const OPTIONS_MAX = 64
 const REGIONS_MAX = 64
+const HOST_MAX_UNITS = 253
 /** As long as a record of the cluster takes. */
 const URL_MAX_UNITS = 1024
 /** What one key is made for in one go; a command line that names more is a mistake. */
@@ -74,6 +76,19 @@ export interface BucketScope {
 
 const bucketScope: Schema<BucketScope> = object({ bucket, prefix: key })
 
+/** A website as `website` sets it; index and error are byte strings. */
+export interface WebsiteWish {
+  readonly index: string
+  readonly error: string | null
+  readonly hosts: readonly string[]
+}
+
+const websiteWish: Schema<WebsiteWish> = object({
+  index: key,
+  error: nullable(key),
+  hosts: list(text(HOST_MAX_UNITS, 1), WEBSITE_HOSTS_MAX),
+})
+
 /** A request that says nothing but its type. */
 export type NoFields = Readonly<Record<string, unknown>>
 
@@ -105,6 +120,11 @@ export interface RequestByType {
   readonly 'access-list': { readonly bucket: BucketName }
   /** null: as what is around it. */
   readonly 'access-set': BucketScope & { readonly public: boolean | null }
+  readonly website: {
+    readonly bucket: BucketName
+    /** Only shows what is set. */
+    readonly change: { readonly website: WebsiteWish | null } | null
+  }
   readonly 'webhook-add': BucketScope & { readonly url: string }
   readonly 'webhook-list': { readonly bucket: BucketName | null }
   readonly 'webhook-remove': { readonly id: string }
@@ -156,6 +176,10 @@ export const REQUEST_SCHEMAS: { readonly [Type in RequestType]: Schema<RequestBy
   'key-remove': object({ id: label }),
   'access-list': object({ bucket }),
   'access-set': object({ bucket, prefix: key, public: nullable(flag()) }),
+  website: object({
+    bucket,
+    change: nullable(object({ website: nullable(websiteWish) })),
+  }),
   'webhook-add': object({ bucket, prefix: key, url: text(URL_MAX_UNITS, 1) }),
   'webhook-list': object({ bucket: nullable(bucket) }),
   'webhook-remove': object({ id: label }),

@@ -13,6 +13,7 @@ import type {
   HttpBucket,
   HttpEvent,
   HttpVolume,
+  HttpWebsite,
 } from '../../daemon/http/backend.ts'
 import { Uploads } from '../../daemon/uploads/uploads.ts'
 import type { Environment } from '../../protocol/environment.ts'
@@ -277,6 +278,12 @@ export class FakeBackend implements HttpBackend {
     }
     this.bucketByName.delete(name)
     return Promise.resolve()
+  }
+
+  readonly websites: Map<string, HttpWebsite> = new Map()
+
+  website(host: string): HttpWebsite | null {
+    return this.websites.get(host) ?? null
   }
 
   follow(): never {

@@ -205,3 +205,37 @@ describe('access', () => {
     expect(await cluster.a.run(['access', 'unknown', 'public'])).toMatchObject({ status: 3 })
   })
 })
+
+describe('website', () => {
+  test('is served on its own host, by every machine, until it is none any more', async () => {
+    const app = await cluster.storage(cluster.a)
+    await app.put('site/index.html', '<p>hello', { public: true })
+    await app.put('404.html', '<p>lost', { public: true })
+    const words = ['--host', 'www.example.test', '--index', 'index.html', '--error', '404.html']
+    await cluster.a.shoal('website', BUCKET, ...words)
+    const page = async (machine: TestMachine, path: string): Promise<[number, string]> => {
+      const { http } = machine.addresses()
+      const answer = await plain(http + path, { headers: { host: 'www.example.test' } })
+      return [answer.status, answer.body.toString()]
+    }
+    expect(await page(cluster.a, '/site/')).toEqual([200, '<p>hello'])
+    expect(await page(cluster.a, '/rotated')).toEqual([404, '<p>lost'])
+    await eventually('the other machine serves it', async () => {
+      const [status] = await page(cluster.b, '/site/')
+      return status === 200
+    })
+    const refused = async (...given: string[]): Promise<number> =>
+      (await cluster.a.run(['website', ...given])).status
+    expect(await refused(BUCKET, '--host', 'localhost')).toBe(2)
+    expect(await refused(BUCKET, '--host', '127.0.0.1')).toBe(2)
+    expect(await refused(BUCKET, '--index', 'a')).toBe(2)
+    await cluster.a.shoal('create', 'other-site')
+    expect(await refused('other-site', '--host', 'www.example.test')).toBe(4)
+    expect(JSON.parse(await cluster.a.shoal('website', BUCKET, '--json'))).toEqual({
+      bucket: BUCKET,
+      website: { index: 'index.html', error: '404.html', hosts: ['www.example.test'] },
+    })
+    await cluster.a.shoal('website', BUCKET, '--off')
+    expect((await page(cluster.a, '/site/'))[0]).not.toBe(200)
+  })
+})

@@ -19,7 +19,8 @@ import { SANDBOX_POLICY, sendEmpty, writeHead } from '../../wire/respond.ts'
 export async function getObject(exchange: Exchange, target: ObjectTarget): Promise<void> {
   const answer = await prepare(exchange, target)
   if (answer === null) return
-  const { version, first, last, status, headers } = answer
+  const { version, first, last, headers } = answer
+  const status = exchange.site?.status === 404 ? 404 : answer.status
   if (exchange.request.method === 'HEAD' || last < first) {
     writeHead(exchange.outgoing, exchange.requestId, status, headers)
     exchange.outgoing.end()
@@ -170,7 +171,7 @@ function objectHeaders(
   const stored = new Map([...version.headers, ...overrides])
   const type =
     overrides.get('content-type') ?? exchange.contentTypes.of(target.bucket, target.key, version)
-  const isActive = isActiveType(type)
+  const isActive = isActiveType(type) && exchange.site === undefined
   const isAnonymous = exchange.signed === null
   if (isActive && isAnonymous && !/^attachment\b/i.test(stored.get('content-disposition') ?? '')) {
     stored.set('content-disposition', 'attachment')
