@@ -21,6 +21,8 @@ const FOLLOWERS_MAX = 1024
 const PAGE = 128
 /** The latest pages are kept for readers that stand at the same place, which live ones do. */
 const PAGES_KEPT = 4
+/** Readers that catch up at the same time and go over the same stretch once; more of them read it again. */
+const STRETCHES_KEPT = 4
 /** A reader that nothing happens for is told so, before proxies (60 s) take the connection for dead. */
 export const HEARTBEAT_MS = 15_000
 /** The loop does other work between two portions of a long catching-up. */
@@ -64,6 +66,7 @@ export class Feed {
   readonly #options: FeedOptions
   readonly #followers = new Set<Follower>()
   readonly #pagesByPlace = new Map<string, Promise<EventPage>>()
+  readonly #stretches: PastPaths[] = []
   #closed = false
 
   constructor(options: FeedOptions) {
@@ -118,7 +121,8 @@ export class Feed {
     const place = `${volume.stream} ${after} ${until}`
     const known = this.#pagesByPlace.get(place)
     if (known !== undefined) return await known
-    const page = readPage(volume, { after, until }, this.#options.environment)
+    const paths = this.#pathsBehind(volume, after)
+    const page = readPage({ volume, after, until, paths }, this.#options.environment)
     this.#pagesByPlace.set(place, page)
     page.catch(() => this.#pagesByPlace.delete(place))
     const [oldest] = this.#pagesByPlace.keys()
@@ -127,18 +131,34 @@ export class Feed {
     }
     return await page
   }
+
+  /** Who catches up reads the log ahead once, not once for each page. */
+  #pathsBehind(volume: FeedVolume, after: Lseq): PastPaths {
+    const known = this.#stretches.find((paths) => paths.covers(volume, after))
+    if (known !== undefined) return known
+    const paths = new PastPaths(volume, after)
+    this.#stretches.push(paths)
+    if (this.#stretches.length > STRETCHES_KEPT) this.#stretches.shift()
+    return paths
+  }
+}
+
+interface PageRequest {
+  readonly volume: FeedVolume
+  readonly after: Lseq
+  /** What is behind it is not on disk yet. */
+  readonly until: Lseq
+  readonly paths: PastPaths
 }
 
 async function readPage(
-  volume: FeedVolume,
-  { after, until }: { readonly after: Lseq; readonly until: Lseq },
+  { volume, after, until, paths }: PageRequest,
   environment: Environment,
 ): Promise<EventPage> {
   const page = volume.changes(after, PAGE)
   const entries = page.entries.filter(({ lseq }) => lseq <= until)
   const last = entries.at(-1)?.lseq ?? after
   if (page.behind || entries.length === 0) return { events: [], last, behind: page.behind }
-  const paths = new PastPaths(volume, after)
   for (let isAtEnd: boolean | null = false; !isAtEnd;) {
     isAtEnd = paths.scan()
     if (isAtEnd === null) return { events: [], last: after, behind: true }

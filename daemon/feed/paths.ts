@@ -24,6 +24,7 @@ const DEPTH_MAX = 1024
 
 export class PastPaths {
   readonly #volume: PathsVolume
+  readonly #after: Lseq
   readonly #movesByDirectory = new Map<Ino, Move[]>()
   #count = 0
   #scannedTo: Lseq
@@ -31,7 +32,13 @@ export class PastPaths {
   /** @param after positions behind this one can be asked for */
   constructor(volume: PathsVolume, after: Lseq) {
     this.#volume = volume
+    this.#after = after
     this.#scannedTo = after
+  }
+
+  /** Whether this has read on behind a position: then reading on is cheaper than beginning there. */
+  covers(volume: PathsVolume, position: Lseq): boolean {
+    return this.#volume === volume && this.#after <= position && position < this.#scannedTo
   }
 
   /**
