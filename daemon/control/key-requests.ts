@@ -23,12 +23,9 @@ export function answerKeyRequests(backend: ControlBackend): Pick<AnswererTable, 
   return {
     'key-create': async (request) => {
       const key = await keys.create(request)
-      const [grant] = key.grants
-      const only = key.grants.length === 1 ? (grant?.bucket ?? null) : null
-      return {
-        key: summary(key),
-        variables: keyVariables(key, backend.endpoint(), key.bucket ?? only),
-      }
+      const [only = null, ...others] = new Set(key.grants.map((grant) => grant.bucket))
+      const bucket = key.bucket ?? (others.length === 0 ? only : null)
+      return { key: summary(key), variables: keyVariables(key, backend.endpoint(), bucket) }
     },
     'key-list': ({ app, bucket }) => ({ keys: keys.list(app, bucket).map(summary) }),
     'key-show': ({ id }) => summary(keys.get(id)),

@@ -33,13 +33,16 @@ export interface LoggedEvent extends FeedEvent {
 }
 
 /** What this reads of a bucket. */
-export type EventsVolume = Pick<Volume, 'head' | 'keyOf'>
+export type EventsVolume = Pick<Volume, 'head'>
 
 /** @param paths that know this entry's position */
 export function eventsOf(entry: LogEntry, volume: EventsVolume, paths: PastPaths): LoggedEvent[] {
-  return entry.changes
+  const events = entry.changes
     .map((change) => eventOf(change, entry.lseq, { volume, paths }))
     .filter((event) => event !== null)
+  // What takes the place of another object replaces it: nobody ever saw a time without one.
+  const taken = new Set(events.flatMap(({ type, key }) => (type === 'delete' ? [] : [key])))
+  return events.filter(({ type, key }) => type !== 'delete' || !taken.has(key))
 }
 
 interface Sources {
@@ -63,7 +66,7 @@ function eventOf(
   if (kind !== 'file') return null
   const before = keyBefore
   // Where neither came nor went, it is where it is: under its first name, for one that has several.
-  const after = to === null ? (from === null && content ? volume.keyOf(ino) : null) : keyBehind
+  const after = to === null ? (from === null && content ? paths.file(ino, lseq) : null) : keyBehind
   if (after === null) {
     return before === null
       ? null

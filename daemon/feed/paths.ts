@@ -1,7 +1,7 @@
 /**
- * What directories were called at a position of the log that lies in the past: an entry says "name f in
- * directory 7", and by now directory 7 may have been moved or removed. Every such move is in the log behind
- * that position, with the place it came from; what has not moved since stands where it stands now.
+ * What files and directories were called at a position of the log that lies in the past: an entry says "name
+ * f in directory 7", and by now directory 7 may have been moved or removed. Every such move is in the log
+ * behind that position, with the place it came from; what has not moved since stands where it stands now.
  */
 import { newName, ROOT_INO } from '../../protocol/ids.ts'
 import type { Ino, Lseq } from '../../protocol/ids.ts'
@@ -17,7 +17,7 @@ interface Move {
 
 /** Read at a time; the caller yields between two portions. */
 const PORTION = 256
-/** Directories that one stretch of the log may move; a reader behind more of them starts afresh. */
+/** Moves that one stretch of the log may have; a reader behind more of them starts afresh. */
 const MOVES_MAX = 50_000
 /** Directories are nested by renames to any depth; deeper than a key is long, they name no object. */
 const DEPTH_MAX = 1024
@@ -25,7 +25,7 @@ const DEPTH_MAX = 1024
 export class PastPaths {
   readonly #volume: PathsVolume
   readonly #after: Lseq
-  readonly #movesByDirectory = new Map<Ino, Move[]>()
+  readonly #movesByIno = new Map<Ino, Move[]>()
   #count = 0
   #scannedTo: Lseq
 
@@ -49,8 +49,10 @@ export class PastPaths {
     const page = this.#volume.changes(this.#scannedTo, PORTION)
     if (page.behind) return null
     for (const { lseq, changes } of page.entries) {
-      for (const { ino, kind, from } of changes) {
-        if (kind === 'directory' && from !== null) this.#add(ino, { lseq, from })
+      for (const { ino, kind, from, to } of changes) {
+        // A file that went is told of under the name that it had; only what is elsewhere needs its old one.
+        const matters = kind === 'directory' || (kind === 'file' && to !== null)
+        if (matters && from !== null) this.#add(ino, { lseq, from })
       }
     }
     this.#scannedTo = page.last
@@ -77,20 +79,27 @@ export class PastPaths {
     return directory === null ? null : directory + name
   }
 
+  /** The key of a file, its first one; null where it has none any more. */
+  file(ino: Ino, at: Lseq): string | null {
+    const slot = this.#slotOf(ino, at)
+    return slot === null ? null : this.key(slot, at)
+  }
+
   #add(ino: Ino, move: Move): void {
-    const moves = this.#movesByDirectory.get(ino) ?? []
+    const moves = this.#movesByIno.get(ino) ?? []
     moves.push(move)
-    this.#movesByDirectory.set(ino, moves)
+    this.#movesByIno.set(ino, moves)
     this.#count += 1
   }
 
   #slotOf(ino: Ino, at: Lseq): Slot | null {
-    const next = this.#movesByDirectory.get(ino)?.find(({ lseq }) => lseq > at)
+    const next = this.#movesByIno.get(ino)?.find(({ lseq }) => lseq > at)
     if (next !== undefined) return next.from
     const key = this.#volume.keyOf(ino)
     const attributes = this.#volume.attributes(ino)
     if (key === null || attributes === null) return null
-    const name = key.slice(0, -1)
+    // A directory's own ends in '/'; a file's may too, for the key that has an empty name.
+    const name = attributes.kind === 'directory' ? key.slice(0, -1) : key
     return { parent: attributes.parent, name: newName(name.slice(name.lastIndexOf('/') + 1)) }
   }
 }

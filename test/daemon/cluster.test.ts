@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realEnvironment } from '../../cli/environment.ts'
 import { appEnvironment, appsOfBucket } from '../../daemon/cluster/access-keys.ts'
 import { Buckets, isBucketPublic } from '../../daemon/cluster/buckets.ts'
+import type { BucketsOptions } from '../../daemon/cluster/buckets.ts'
+import { AccessKeys } from '../../daemon/cluster/keys.ts'
 import { ClusterState } from '../../daemon/cluster/state.ts'
 import {
   CLUSTER_STREAM,
@@ -44,6 +46,7 @@ interface Machine {
   readonly volume: Volume
   readonly state: ClusterState
   readonly buckets: Buckets
+  readonly keys: AccessKeys
   readonly warnings: string[]
 }
 
@@ -64,7 +67,7 @@ function newMachine(
       warnings.push(message)
     },
   })
-  const buckets = new Buckets({
+  const writing: BucketsOptions = {
     environment: realEnvironment,
     caller: { source: newSourceId(realEnvironment.randomBytes(8)) },
     state,
@@ -72,8 +75,10 @@ function newMachine(
     bucket: () => null,
     refresh,
     committed: () => Promise.resolve(),
-  })
-  const machine = { volume, state, buckets, warnings }
+  }
+  const buckets = new Buckets(writing)
+  const keys = new AccessKeys(writing)
+  const machine = { volume, state, buckets, keys, warnings }
   machines.push(machine)
   return machine
 }
@@ -201,5 +206,25 @@ describe('keys', () => {
     const second = newMachine('b')
     bring(first, second)
     expect(await second.buckets.urlKey(NAME)).toEqual(key)
+  })
+})
+
+describe('keys that are removed', () => {
+  it('stay so, whatever another machine writes about them meanwhile', async () => {
+    const first = newMachine('a')
+    const second = newMachine('b')
+    await first.buckets.create(NAME, 'my-app', UNSET)
+    bring(first, second)
+    const [key] = first.keys.list('my-app', null)
+    await first.keys.remove(key?.id ?? '')
+    // Has not heard of it, and gives the app another bucket: the key's row is written anew, later.
+    await second.buckets.create(parseBucketName('others'), 'my-app', UNSET)
+    expect(second.state.accessKey(key?.id ?? '')?.grants).toHaveLength(2)
+    bring(second, first)
+    bring(first, second)
+    for (const { state } of [first, second]) {
+      expect(state.accessKey(key?.id ?? '')).toBeNull()
+      expect([...state.accessKeys()].filter(({ app }) => app === 'my-app')).toEqual([])
+    }
   })
 })

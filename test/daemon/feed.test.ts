@@ -114,8 +114,7 @@ test('tells what happens to objects, and what they are now', async () => {
   move('a', 'e/a')
   remove('d/b')
   const told = await read(follower)
-  // An object that has moved on since is named by where it is.
-  expect(words(told)).toEqual(['put a', 'put e/a', 'put d/b', 'move a > e/a', 'delete d/b'])
+  expect(words(told)).toEqual(['put a', 'put a', 'put d/b', 'move a > e/a', 'delete d/b'])
   expect(told.at(-2)).toMatchObject({ event: { object: { size: 4 } } })
 })
 
@@ -156,6 +155,20 @@ test('tells of a tree that is gone again', async () => {
     'delete t/a/1',
     'delete t/b',
   ])
+})
+
+test("tells of a file that takes another one's place as of one move", async () => {
+  put('page')
+  const follower = follow()
+  await read(follower)
+  put('.page.tmp', 'new')
+  volume.rename(
+    { parent: ROOT_INO, name: newName('.page.tmp') },
+    { parent: ROOT_INO, name: newName('page') },
+    'replace',
+    by,
+  )
+  expect(words(await read(follower))).toEqual(['put .page.tmp', 'move .page.tmp > page'])
 })
 
 test('shows a prefix alone: what comes in was put, what goes out was deleted', async () => {
