@@ -5,6 +5,7 @@
  *
  *   main ──> loop: serve, rung, fetched, drain        loop ──> main: started, ready, committed, sync, ...
  *   loop ──> publisher: publish, copy, invert         publisher ──> loop: the result of each
+ *                                                     publisher ──> main: started
  *   loop ──> notifier: tell                           notifier ──> main: told
  */
 import { readSync, writeSync } from 'node:fs'
@@ -93,6 +94,8 @@ export type LoopToMain =
   | { readonly type: 'drained' }
   | { readonly type: 'ended'; readonly reason: 'unmounted' | 'aborted' }
   | { readonly type: 'failed'; readonly message: string }
+
+export type PublisherToMain = { readonly type: 'started' }
 
 export type PublisherTask =
   | {

@@ -5,6 +5,7 @@
  *
  * Nothing on this thread may touch the mounted folder: that would wait for the loop, which may wait for us.
  */
+import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
@@ -140,8 +141,9 @@ class MountProcess {
     await stores.volume.recover(caller)
     stores.contents.abandoned().close()
     const rootIno = prepareRoot(stores.volume, this.#options, caller)
-    this.#startThreads(threads, rootIno)
-    await this.#until('started')
+    const publisher = this.#startThreads(threads, rootIno)
+    // Both have loaded their native modules: a process that exits while a thread does is aborted.
+    await Promise.all([this.#until('started'), once(publisher, 'message')])
     const device = mountDevice({
       directory: this.#options.directory,
       source: sourceName(this.#options),
@@ -194,7 +196,8 @@ class MountProcess {
     if (lazy) this.#sayDetached()
   }
 
-  #startThreads(threads: ThreadEntries, rootIno: Ino): void {
+  /** @returns the publisher's, which says once that it has started */
+  #startThreads(threads: ThreadEntries, rootIno: Ino): Worker {
     const toPublisher = new MessageChannel()
     const toNotifier = new MessageChannel()
     const data = { options: this.#options, source: this.#source }
@@ -214,13 +217,14 @@ class MountProcess {
     const publisher: PublisherData = { ...data, bell, latches, loop: toPublisher.port2 }
     this.#loop = this.#startThread(threads.loop, loop, [loop.publisher, loop.notifier])
     this.#notifier = this.#startThread(threads.notifier, notifier, [notifier.loop])
-    this.#startThread(threads.publisher, publisher, [publisher.loop])
+    const publishing = this.#startThread(threads.publisher, publisher, [publisher.loop])
     this.#loop.on('message', (message: LoopToMain) => {
       this.#hear(message)
     })
     this.#notifier.on('message', ({ lseq }: NotifierToMain) => {
       this.#link.send({ type: 'told', bucket: this.#options.stream, lseq })
     })
+    return publishing
   }
 
   #startThread(entry: URL, workerData: object, transferList: MessagePort[]): Worker {

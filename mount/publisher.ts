@@ -19,7 +19,7 @@ import { errnoOf } from './errno.ts'
 import { openStores } from './files/stores.ts'
 import type { OpenedStores } from './files/stores.ts'
 import { Bell, Latches } from './messages.ts'
-import type { PublisherData, PublisherResult, PublisherTask } from './messages.ts'
+import type { PublisherData, PublisherResult, PublisherTask, PublisherToMain } from './messages.ts'
 
 type Outcome = PublisherResult extends infer Result
   ? Result extends { readonly id: number }
@@ -28,8 +28,15 @@ type Outcome = PublisherResult extends infer Result
   : never
 type PublishTask = Extract<PublisherTask, { type: 'publish' }>
 
-/** Runs until the loop's port closes. @param data as `process.ts` made it */
-export function runPublisher(data: PublisherData, environment: Environment): void {
+/**
+ * Runs until the loop's port closes. @param data as `process.ts` made it
+ * @param main where `PublisherToMain` goes
+ */
+export function runPublisher(
+  data: PublisherData,
+  main: MessagePort,
+  environment: Environment,
+): void {
   const stores = openStores(data.options, environment)
   const publisher = new Publisher(stores, {
     caller: { source: data.source },
@@ -43,6 +50,7 @@ export function runPublisher(data: PublisherData, environment: Environment): voi
   data.loop.on('close', () => {
     stores.close()
   })
+  main.postMessage({ type: 'started' } satisfies PublisherToMain)
 }
 
 const answer = (port: MessagePort, result: PublisherResult): void => {
