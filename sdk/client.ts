@@ -47,7 +47,10 @@ export class Client {
     const incoming = await send((refresh) => this.connect(refresh), { ...request, headers })
     const given = incoming.headers[TOKEN_HEADER]
     if (typeof given === 'string' && given.length <= TOKEN_MAX_UNITS) this.#token = given
-    this.#isPublic = incoming.headers['x-shoal-public'] === 'bucket'
+    // Only answers about an object speak of it.
+    if (request.path !== this.bucketPath) {
+      this.#isPublic = incoming.headers['x-shoal-public'] === 'bucket'
+    }
     return incoming
   }
 

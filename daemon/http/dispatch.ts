@@ -97,8 +97,8 @@ export async function dispatch(exchange: Exchange): Promise<void> {
   }
   const key = objectKey(request.key)
   const { publicAccess } = bucket
-  const opened = publicWord(publicAccess, key)
-  // So that an app gives plain URLs to what needs no signed ones.
+  // So that an app, which signs, gives plain URLs to what needs no signed ones.
+  const opened = exchange.signed === null ? null : publicWord(publicAccess, key)
   if (opened !== null) exchange.outgoing.setHeader('x-shoal-public', opened)
   authorize(exchange.principal, operation.verb, { bucket: name, key, publicAccess })
   return operation.run(exchange, { level: 'object', name, bucket, key })

@@ -158,6 +158,7 @@ test('public objects and buckets have plain URLs', async () => {
   expect((await other.put('a', 'x')).url).toContain('X-Amz-Signature=')
   await other.setPublic(true)
   expect((await other.put('a', 'x')).url).toBe(`${server.address}/opened/a`)
+  await other.list().page()
   expect(other.url('b')).toBe(`${server.address}/opened/b`)
   await other.setPublic(false)
   await other.put('a', 'x')
