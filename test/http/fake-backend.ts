@@ -12,10 +12,12 @@ import type {
   HttpBackend,
   HttpBucket,
   HttpEvent,
+  HttpFollower,
   HttpVolume,
   HttpWebsite,
 } from '../../daemon/http/backend.ts'
 import { Uploads } from '../../daemon/uploads/uploads.ts'
+import type { FollowOptions } from '../../daemon/feed/feed.ts'
 import type { Environment } from '../../protocol/environment.ts'
 import { ShoalError } from '../../protocol/errors.ts'
 import {
@@ -286,12 +288,12 @@ export class FakeBackend implements HttpBackend {
     return this.websites.get(host) ?? null
   }
 
-  follow(): never {
+  follow(_options: FollowOptions): HttpFollower {
     throw new ShoalError('unsupported', 'follow changes', { why: 'these volumes have no log' })
   }
 
-  acceptSocket(): never {
-    return this.follow()
+  acceptSocket(..._given: Parameters<HttpBackend['acceptSocket']>): void {
+    throw new ShoalError('unsupported', 'open a socket')
   }
 
   log(event: HttpEvent): void {

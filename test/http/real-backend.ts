@@ -1,6 +1,13 @@
 /** The machine of the HTTP tests with buckets that are real volumes: names in SQLite, contents in files. */
 import { join } from 'node:path'
-import type { BucketSummary, HttpBucket } from '../../daemon/http/backend.ts'
+import { Feed, type FollowOptions } from '../../daemon/feed/feed.ts'
+import type {
+  BucketSummary,
+  HttpBackend,
+  HttpBucket,
+  HttpFollower,
+} from '../../daemon/http/backend.ts'
+import { acceptTextSocket } from '../../daemon/peers/transport/socket.ts'
 import { ShoalError } from '../../protocol/errors.ts'
 import { parseNodeId, parseStreamId, type BucketName, type StreamId } from '../../protocol/ids.ts'
 import type { PublicAccess } from '../../protocol/policy.ts'
@@ -29,6 +36,20 @@ export class RealBackend extends FakeBackend {
     const publicAccess = { publicByScope: new Map(), publicByDefault: isPublic }
     this.volumes.set(name, { volume, stream, publicAccess })
     return volume
+  }
+
+  readonly feed: Feed = new Feed({
+    environment: this.environment,
+    volume: (stream) =>
+      [...this.volumes.values()].find((bucket) => bucket.stream === stream)?.volume ?? null,
+  })
+
+  override follow(options: FollowOptions): HttpFollower {
+    return this.feed.follow(options)
+  }
+
+  override acceptSocket(...given: Parameters<HttpBackend['acceptSocket']>): void {
+    acceptTextSocket(...given)
   }
 
   override bucket(name: BucketName): HttpBucket | null {
