@@ -49,6 +49,8 @@ export function answerWithoutUpgrade(server: Server, { incoming, socket, head }:
     const value = rawHeaders[index + 1] ?? ''
     if (!/^(upgrade|http2-settings|connection)$/i.test(name)) lines.push(`${name}: ${value}`)
   }
+  // The parser is put onto the connection a second time; a third would leave its listeners behind.
+  lines.push('Connection: close')
   const again = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
   socket.unshift(Buffer.concat([again, head]))
   server.emit('connection', socket)

@@ -189,6 +189,7 @@ test('other upgrades are declined, and their requests answered', async () => {
   })
   expect(answer).toMatch(/^HTTP\/1\.1 403 /)
   expect(answer).toContain('<Code>AccessDenied</Code>')
+  expect(answer.toLowerCase()).toContain('connection: close')
 })
 
 interface OpenStream {

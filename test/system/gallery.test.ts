@@ -8,7 +8,8 @@ import { makePicture } from '../../scripts/try/picture.ts'
 import { Browser, findBrowser } from '../support/browser.ts'
 import { eventually } from '../support/daemon.ts'
 import { saySkipped } from '../support/skipping.ts'
-import { APP, Cluster } from './cluster.ts'
+import { hashHex, presignQuery, signHeaders } from '../../sdk/http/signature.ts'
+import { APP, BUCKET, Cluster, parseEnvironment } from './cluster.ts'
 
 const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '')
 const program = findBrowser()
@@ -138,6 +139,46 @@ describe.skipIf(program === null)('in a browser', () => {
       const answer = await get(`${address(0)}/pictures/while-away.jpg`)
       return answer.status === 200
     })
+  })
+})
+
+describe.skipIf(program === null)('a page of another origin', () => {
+  test('follows changes with EventSource, where a CORS rule of the bucket lets it', async () => {
+    const printed = parseEnvironment(await cluster.a.shoal('env', '--app', APP))
+    const signer = {
+      accessKeyId: printed['AWS_ACCESS_KEY_ID'] ?? '',
+      secretAccessKey: printed['AWS_SECRET_ACCESS_KEY'] ?? '',
+      region: 'auto',
+    }
+    const { origin, host } = new URL(cluster.a.addresses().http)
+    const path = `/${BUCKET}`
+    const rule = `<CORSConfiguration><CORSRule><AllowedOrigin>${address(0)}</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>`
+    const put = { method: 'PUT', host, path, query: new Map([['cors', '']]) }
+    const payloadHash = hashHex(Buffer.from(rule))
+    const headers = signHeaders(put, signer, new Date(), { headers: {}, payloadHash })
+    const set = await get(`${origin}${path}?cors=`, {
+      method: 'PUT',
+      headers,
+      body: Buffer.from(rule),
+    })
+    expect([set.status, set.body.toString()]).toEqual([200, ''])
+    const feed = { method: 'GET', host, path, query: new Map([['changes', '']]) }
+    const url = `${origin}${path}?${presignQuery(feed, signer, new Date(), 900)}`
+    const browser = await Browser.open(program ?? '', address(0))
+    try {
+      await browser.evaluate(
+        `window.told = []
+         window.source = new EventSource(${JSON.stringify(url)})
+         window.source.onmessage = ({ data }) => window.told.push(JSON.parse(data))`,
+      )
+      await browser.until("window.told[0]?.type === 'ready'")
+      await (await cluster.storage(cluster.a)).put('from/afar', 'text')
+      await browser.until(
+        "window.told.some(({ type, key }) => type === 'put' && key === 'from/afar')",
+      )
+    } finally {
+      await browser.close()
+    }
   })
 })
 
