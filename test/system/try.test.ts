@@ -36,7 +36,9 @@ async function runTrial(
     onOutput(output, () => child.kill('SIGINT'))
   })
   await ended
-  return { status: child.exitCode, output }
+  // As a shell shows it: one more Ctrl-C while it exits ends it by that signal, after all was cleaned up.
+  const status = child.signalCode === 'SIGINT' ? 130 : child.exitCode
+  return { status, output }
 }
 
 const expectNothingLeft = (): void => {
