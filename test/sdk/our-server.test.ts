@@ -109,6 +109,14 @@ test('large bodies in parts, from every kind of data', async () => {
   })
 })
 
+test('copies that nobody vouches for are an error, and the object is there all the same', async () => {
+  await expect(storage.put('vouched', 'x', { copies: 2 })).rejects.toMatchObject({
+    code: 'NotEnoughCopies',
+  })
+  expect(await storage.exists('vouched')).toBe(true)
+  expect((await storage.put('vouched', 'x', { copies: 1 })).size).toBe(1)
+})
+
 test('copy, move, versions', async () => {
   await storage.put('from/ü +', 'text', { type: 'text/x', metadata: { a: 'b' } })
   const copied = await storage.copy('from/ü +', 'to/1')

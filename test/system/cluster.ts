@@ -70,8 +70,12 @@ export class Cluster {
   }
 
   /** The SDK as the app on that machine would have it. */
-  async storage(machine: TestMachine, bucket: string = BUCKET): Promise<Storage> {
-    const printed = parseEnvironment(await machine.shoal('env', '--app', APP))
+  async storage(
+    machine: TestMachine,
+    bucket: string = BUCKET,
+    app: string = APP,
+  ): Promise<Storage> {
+    const printed = parseEnvironment(await machine.shoal('env', '--app', app))
     return new Storage(bucket, {
       endpoint: machine.addresses().http,
       accessKeyId: printed['AWS_ACCESS_KEY_ID'] ?? '',

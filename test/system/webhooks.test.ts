@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto'
 import http from 'node:http'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Storage } from '../../sdk/index.ts'
-import { eventually } from '../support/daemon.ts'
+import { TestMachine, eventually } from '../support/daemon.ts'
 import { BUCKET, Cluster } from './cluster.ts'
 
 interface Received {
@@ -145,6 +145,39 @@ test('nothing is lost while the receiver is away, nor while the daemon is', asyn
   await eventually('the others have come', () => receiver.words().length >= 3, 20_000)
   expect(receiver.words()).toEqual(['put x/1', 'put x/2', 'put x/3'])
   await cluster.a.shoal('webhooks', 'remove', id)
+})
+
+test('a machine that joins brings its own along, and its websites', async () => {
+  receiver = new Receiver()
+  await receiver.open()
+  const joining = new TestMachine('joining')
+  try {
+    await joining.up()
+    await joining.shoal('create', 'carried', '--app', 'carried-app')
+    await joining.shoal('website', 'carried', '--host', 'carried.example.test')
+    const { id } = JSON.parse(
+      await joining.shoal('webhooks', 'add', 'carried', receiver.url, '--json'),
+    )
+    await joining.shoal('join', (await cluster.a.shoal('invite')).trim())
+    for (const machine of [joining, cluster.a]) {
+      await eventually(`${machine.name} knows the website`, async () => {
+        const answer = await machine.run(['website', 'carried'])
+        return answer.stdout.includes('carried.example.test')
+      })
+    }
+    await eventually('it is still served', async () => {
+      const known: { id: string; state: string }[] = JSON.parse(
+        await joining.shoal('webhooks', 'list', '--json'),
+      )
+      return known.some((webhook) => webhook.id === id && webhook.state === 'serving')
+    })
+    const there = await cluster.storage(cluster.a, 'carried', 'carried-app')
+    await there.put('after', 'x')
+    await eventually('it hears of what is written elsewhere', () => receiver.words().length > 0)
+    expect(receiver.words()).toEqual(['put after'])
+  } finally {
+    await joining.cleanUp()
+  }
 })
 
 test('what cannot be one is refused', async () => {

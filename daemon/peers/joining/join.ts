@@ -25,8 +25,11 @@ import {
   DESTROYED_PREFIX,
   encodeMember,
   KEY_PREFIX,
+  REVOKED_PREFIX,
   parseMember,
   SETTINGS_PREFIX,
+  WEBHOOK_PREFIX,
+  WEBSITE_PREFIX,
 } from '../../../protocol/record-codec.ts'
 import type { MemberRecord } from '../../../protocol/records.ts'
 import type { Vector } from '../../../protocol/rows.ts'
@@ -50,7 +53,10 @@ const CARRIED_PREFIXES = [
   DESTROYED_PREFIX,
   ACCESS_PREFIX,
   SETTINGS_PREFIX,
+  WEBSITE_PREFIX,
+  WEBHOOK_PREFIX,
   KEY_PREFIX,
+  REVOKED_PREFIX,
 ]
 
 export interface JoinOptions {
