@@ -50,13 +50,16 @@ describe('golden bytes', () => {
   })
 
   it('records are read', () => {
-    const { cluster, member, claim, destroyed, settings, accessKey } = samples.recordSamples
+    const { cluster, member, claim, destroyed, settings, accessKey, webhook, website } =
+      samples.recordSamples
     expect(records.parseCluster(bytesOf('records', 'cluster'))).toEqual(cluster)
     expect(records.parseMember(bytesOf('records', 'member'))).toEqual(member)
     expect(records.parseBucketClaim(bytesOf('records', 'claim'))).toEqual(claim)
     expect(records.parseDestroyed(bytesOf('records', 'destroyed'))).toEqual(destroyed)
     expect(records.parseSettings(bytesOf('records', 'settings'))).toEqual(settings)
     expect(records.parseAccessKeyRecord(bytesOf('records', 'accessKey'))).toEqual(accessKey)
+    expect(records.parseWebhook(bytesOf('records', 'webhook'))).toEqual(webhook)
+    expect(records.parseWebsite(bytesOf('records', 'website'))).toEqual(website)
     expect(records.parseAccess(bytesOf('records', 'access'))).toEqual({ public: true })
     expect(decodeVector(bytesOf('derived', 'vector'))).toEqual(samples.VECTOR)
   })
