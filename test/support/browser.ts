@@ -16,6 +16,8 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome']
 export const findBrowser = (): string | null =>
   NAMES.find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0) ?? null
 
+const CLOSED_WITHIN_MS = 5_000
+
 interface Answer {
   readonly id?: number
   readonly error?: { readonly message: string }
@@ -118,13 +120,16 @@ export class Browser {
   }
 
   async close(): Promise<void> {
-    this.#socket.terminate()
     const ended = new Promise((resolve) => {
       this.#child.once('exit', resolve)
     })
-    this.#child.kill('SIGKILL')
+    // Asked, it ends its helpers first; killed, it would leave them writing into the folder for a while.
+    this.#send('Browser.close').catch(() => undefined)
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), CLOSED_WITHIN_MS)
     await ended
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    clearTimeout(late)
+    this.#socket.terminate()
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
 
   #send(
