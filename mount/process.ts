@@ -18,7 +18,6 @@ import type { MountedDevice } from './driver/mounting.ts'
 import { log } from './errno.ts'
 import { prepareRoot } from './files/root.ts'
 import { openStores } from './files/stores.ts'
-import type { Volume } from '../volume/volume.ts'
 import type { OpenedStores } from './files/stores.ts'
 import { StagingSync } from './staging/staging-sync.ts'
 import { DaemonLink } from './link.ts'
@@ -31,6 +30,7 @@ import type {
   NotifierToMain,
   PublisherData,
 } from './messages.ts'
+import { Ringer } from './ringer.ts'
 import type { MountOptions } from './settings.ts'
 import { maintainWhileAlone } from './upkeep.ts'
 
@@ -45,11 +45,6 @@ export interface ThreadEntries {
 const START_TIMEOUT_MS = 30_000
 /** How long an unmount waits for closed files to be published; the rest is published after it. */
 const DRAIN_TIMEOUT_MS = 30_000
-/**
- * The first change rings at once, and then the bell rests for so long: each ring is a page of the log read, a
- * frame to every peer and a transaction there, which should carry more than one file of a copied tree.
- */
-const RING_INTERVAL_MS = 10
 
 /**
  * Mounts, and serves until it is unmounted. @returns the exit status: 0, 1 failed, 3 prefix not found
@@ -89,7 +84,6 @@ class MountProcess {
   readonly #source: ReturnType<typeof newSourceId>
   readonly #bellMemory = newBellMemory()
   readonly #bell: Bell
-  readonly #committed: SharedFlag
   readonly #committedMemory = newFlagMemory()
   readonly #link: DaemonLink
   #stores: OpenedStores | null = null
@@ -101,10 +95,9 @@ class MountProcess {
   #endUpkeep: () => void = () => undefined
   #isUnmounting = false
   #isDetached = false
-  #isRinging = false
+  #ringer: Ringer | null = null
   /** Timers of the environment do not keep a process alive, and a mount without a daemon has nothing else. */
   readonly #life = new MessageChannel()
-  #lastRung = 0
   #end: (status: number) => void = () => undefined
   #reached: Map<LoopToMain['type'], () => void> = new Map()
   #failed: (cause: Error) => void = () => undefined
@@ -114,7 +107,6 @@ class MountProcess {
     this.#environment = environment
     this.#source = newSourceId(environment.randomBytes(8))
     this.#bell = new Bell(this.#bellMemory)
-    this.#committed = new SharedFlag(this.#committedMemory)
     this.#life.port1.on('message', () => undefined)
     this.ended = new Promise((resolve) => {
       this.#end = (status) => {
@@ -137,6 +129,14 @@ class MountProcess {
   async start(threads: ThreadEntries): Promise<void> {
     const stores = openStores(this.#options, this.#environment)
     this.#stores = stores
+    this.#ringer = new Ringer({
+      volume: stores.volume,
+      environment: this.#environment,
+      committed: new SharedFlag(this.#committedMemory),
+      rung: (lseq) => {
+        this.#link.send({ type: 'rung', bucket: this.#options.stream, lseq })
+      },
+    })
     const caller = { source: this.#source }
     await stores.volume.recover(caller)
     stores.contents.abandoned().close()
@@ -242,7 +242,7 @@ class MountProcess {
         this.#passthrough = message.passthrough
         break
       case 'committed':
-        this.#ring()
+        this.#ringer?.ring()
         break
       case 'fetch':
         this.#link.fetch(message.content)
@@ -261,32 +261,6 @@ class MountProcess {
         break
     }
     this.#reached.get(message.type)?.()
-  }
-
-  /**
-   * Everybody else on the machine reads the log when rung: at once, and then not again for a moment, in
-   * which the raised flag keeps the loop from telling us of each commit.
-   */
-  #ring(): void {
-    if (this.#isRinging || this.#stores === null) return
-    // Lowered before looking, so that what is committed meanwhile is told again.
-    this.#committed.lower()
-    if (!this.#ringOnce(this.#stores.volume)) return
-    this.#committed.raise()
-    this.#isRinging = true
-    this.#environment.after(RING_INTERVAL_MS, () => {
-      this.#isRinging = false
-      this.#ring()
-    })
-  }
-
-  /** @returns false where nothing is new */
-  #ringOnce(volume: Volume): boolean {
-    const lseq = volume.lastLseq()
-    if (lseq === this.#lastRung) return false
-    this.#lastRung = lseq
-    this.#link.send({ type: 'rung', bucket: this.#options.stream, lseq })
-    return true
   }
 
   async #makeDurable(unique: bigint, path: string | null): Promise<void> {
@@ -323,7 +297,7 @@ class MountProcess {
 
   async #finish(): Promise<void> {
     this.#endUpkeep()
-    this.#ring()
+    this.#ringer?.ring()
     await this.#stores?.volume.durable().catch((cause: unknown) => {
       log('sync at the end', cause)
     })

@@ -12,8 +12,12 @@ import { BATCH_TARGET_BYTES, OPERATIONS_PER_MESSAGE_MAX } from '../../../protoco
 import type { Vector } from '../../../protocol/rows.ts'
 import type { EncodedOperation, LogEntry, OperationBatch, Volume } from '../../../volume/volume.ts'
 
-/** Rounds begin at least so far apart: under load one sync and one message carry many operations. */
-const COALESCE_MS = 5
+/**
+ * The pause behind a round: longer each time while there is more, so that under load one sync and one message
+ * carry many operations, and short for a file that is made and closed.
+ */
+const PAUSE_MIN_MS = 1
+const PAUSE_MAX_MS = 8
 /** Log entries read at once, in one short read transaction. */
 const ENTRIES_PER_READ = 256
 /** A disk that fails its sync is asked again after this. */
@@ -40,6 +44,7 @@ export class Pusher {
   #cursor: Lseq
   #running = false
   #rung = false
+  #pauseMs = PAUSE_MIN_MS
   #closed = false
 
   constructor(options: PusherOptions) {
@@ -61,7 +66,7 @@ export class Pusher {
   async #run(): Promise<void> {
     this.#running = true
     this.#rung = false
-    let pauseMs = COALESCE_MS
+    let pauseMs = this.#pauseMs
     try {
       this.#send(await this.#options.volume.durable())
     } catch (cause) {
@@ -71,6 +76,7 @@ export class Pusher {
     }
     this.#options.environment.after(pauseMs, () => {
       this.#running = false
+      this.#pauseMs = this.#rung ? Math.min(PAUSE_MAX_MS, this.#pauseMs * 2) : PAUSE_MIN_MS
       if (this.#rung) this.rung()
     })
   }
