@@ -1,21 +1,14 @@
 /**
  * Durable means durable (rules 13 to 15): commits are NORMAL, and who must know that a change survives
  * power loss waits here: contents and their folders first, then one fdatasync of the write-ahead log,
- * outside the lock, shared by all who wait. A round takes whoever came before it began; the next one waits.
- *
- * A sync of the log that failed is never tried again: the kernel has marked the pages clean, and the next one
- * would succeed without the bytes being anywhere. From then on nobody is told that anything is durable.
- *
- * The descriptor of the -wal is opened once and stays as long as the volume: SQLite's own locks are on the
- * -shm, and the -wal lives as long as one connection is open, ours.
+ * outside the lock, shared by all who wait.
  */
-import { closeSync, fdatasync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { bytesOfHex, hashAt, newSourceId } from '../protocol/ids.ts'
 import type { Hash, Lseq } from '../protocol/ids.ts'
-import { errorFrom } from '../protocol/errors.ts'
 import type { ContentStore } from './contents/content.ts'
 import { syncFolderNow } from './contents/durable.ts'
+import { LogSync, SharedRounds } from './log-sync.ts'
 import { bufferOf } from './names/tables/database.ts'
 import { lastLseq } from './names/sharing/log.ts'
 import type { Names } from './names/tables/names.ts'
@@ -29,21 +22,17 @@ const NOBODY = newSourceId(new Uint8Array(8))
 export class Durability {
   readonly #names: Names
   readonly #writer: Writer
-  readonly #wal: number
-  #running: Promise<Lseq> | null = null
-  #waiting: Promise<Lseq> | null = null
-  #failure: Error | null = null
+  readonly #log: LogSync
+  readonly #rounds: SharedRounds<Lseq> = new SharedRounds(() => this.#round())
   #closed = false
 
   /** The database must have been written to, so that its -wal is there. */
   constructor(names: Names, writer: Writer) {
     this.#names = names
     this.#writer = writer
-    this.#wal = openSync(`${names.db.path}-wal`, 'r+')
-    // The names must survive as well: that of the -wal, and that of the folder.
-    const folder = dirname(names.db.path)
-    syncFolderNow(folder)
-    syncFolderNow(dirname(folder))
+    this.#log = new LogSync(names.db.path)
+    // The name of the database's folder must survive as well.
+    syncFolderNow(dirname(dirname(names.db.path)))
   }
 
   /**
@@ -52,33 +41,14 @@ export class Durability {
    * that was found bad meanwhile
    */
   wait(): Promise<Lseq> {
-    if (this.#running === null) return this.#start()
-    // A round that runs may have passed what the caller wrote: one more, for all who come meanwhile.
-    this.#waiting ??= this.#running.then(
-      () => this.#next(),
-      () => this.#next(),
-    )
-    return this.#waiting
+    return this.#rounds.wait()
   }
 
   /** Idempotent. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    closeSync(this.#wal)
-  }
-
-  #start(): Promise<Lseq> {
-    const round = this.#round().finally(() => {
-      if (this.#running === round) this.#running = null
-    })
-    this.#running = round
-    return round
-  }
-
-  #next(): Promise<Lseq> {
-    this.#waiting = null
-    return this.#start()
+    this.#log.close()
   }
 
   async #round(): Promise<Lseq> {
@@ -88,7 +58,7 @@ export class Durability {
       .all<{ hash: Uint8Array }>('SELECT hash FROM unsynced LIMIT ?', ROUND_MAX)
       .map((row) => hashAt(bufferOf(row.hash), 0))
     if (contents !== null && roots.length > 0) await this.#syncContents(contents, roots)
-    await this.#syncLog()
+    await this.#log.sync()
     if (roots.length > 0 && !this.#closed) this.#clear(roots)
     return roots.length < ROUND_MAX ? lseq : this.#round()
   }
@@ -106,17 +76,6 @@ export class Durability {
       }
       throw cause
     }
-  }
-
-  #syncLog(): Promise<void> {
-    if (this.#failure !== null) return Promise.reject(this.#failure)
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#wal, (cause) => {
-        if (cause === null) return resolve()
-        this.#failure = errorFrom(cause, 'sync the write-ahead log')
-        reject(this.#failure)
-      })
-    })
   }
 
   #clear(roots: readonly Hash[]): void {

@@ -20,7 +20,7 @@ import {
 import { MIB } from '../../protocol/limits.ts'
 import type { SealedContent } from '../../volume/contents/content.ts'
 import { bufferOf, Database } from '../../volume/names/tables/database.ts'
-import { LogSync } from './log-sync.ts'
+import { LogSync } from '../../volume/log-sync.ts'
 import { readPart } from './read-part.ts'
 import {
   createTables,

@@ -4,6 +4,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { flock, LOCK_EX, LOCK_NB, LOCK_UN } from '../../volume/libc.ts'
+import { LogSync } from '../../volume/log-sync.ts'
 import { Database } from '../../volume/names/tables/database.ts'
 import { hashOf } from './fake-contents.ts'
 import { BY, made, open, slot, write } from './support.ts'
@@ -101,6 +102,22 @@ test('a sync that failed is not tried again: nothing is durable until the next s
   await expect(one.volume.durable()).rejects.toMatchObject({ code: 'io' })
   await expect(one.volume.durable()).rejects.toMatchObject({ code: 'io' })
   expect(await one.again().durable()).toBe(1)
+})
+
+test('rule 13: nor is one of another log, whoever waits for it', async () => {
+  const db = new Database(join(open().home, 'other.db'))
+  db.exec('CREATE TABLE t(n)')
+  const log = new LogSync(db.path)
+  let syncs = 0
+  watchSyncs((_fd, done) => {
+    syncs += 1
+    done(syncs === 1 ? Object.assign(new Error('i/o error'), { code: 'EIO' }) : null)
+  })
+  await expect(log.wait()).rejects.toMatchObject({ code: 'io' })
+  await expect(log.wait()).rejects.toMatchObject({ code: 'io' })
+  expect(syncs).toBe(1)
+  log.close()
+  db.close()
 })
 
 test('a content that was lost before its sync is told to who waits, and wanted from then on', async () => {
